@@ -1,0 +1,176 @@
+"""The ledger's tables (SQLAlchemy Core). Times are seconds since 1970 UTC; lists and mappings are JSON.
+
+A frame is known by the sha256 of the file as the camera wrote it. Exposures and sequences are not tables: they are
+groups of frames, and a group that is derived cannot disagree with its members.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+# Names of constraints are fixed, so that a migration can find them on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# The camera's disk, as the watcher last saw it: what spares a rescan from reading a file again.
+files = Table(
+    "files",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("sha256", String(64), index=True),
+    Column("reason", Text),  # why the file was quarantined; null when it was not
+    Column("noticed_at", Double, nullable=False),
+)
+
+frames = Table(
+    "frames",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("path", Text, nullable=False),  # telescope: on the camera's disk; centre: below the archive
+    Column("size", BigInteger, nullable=False),
+    Column("mtime", Double, nullable=False),
+    Column("instrument", String(64), nullable=False),
+    Column("night", String(8), nullable=False),
+    Column("expid", BigInteger, nullable=False),
+    Column("obstype", String(32), nullable=False),
+    Column("identity", JSON, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("reason", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False, index=True),
+    Index("ix_frames_night", "instrument", "night", "expid"),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("bundle", String(128), primary_key=True),
+    Column("route", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("raw_size", BigInteger, nullable=False),
+    Column("reason", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+bundle_frames = Table(
+    "bundle_frames",
+    metadata,
+    Column("bundle", String(128), ForeignKey("bundles.bundle"), primary_key=True),
+    Column("sha256", String(64), ForeignKey("frames.sha256"), primary_key=True, index=True),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("bundle", String(128), primary_key=True),
+    Column("verdict", String(16), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("task", String(200), primary_key=True),
+    Column("production", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("queue", String(32), nullable=False),
+    Column("night", String(8), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("parameters", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("lease_until", Double),
+    Column("worker", String(200)),
+    Column("reason", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+task_inputs = Table(
+    "task_inputs",
+    metadata,
+    Column("task", String(200), ForeignKey("tasks.task"), primary_key=True),
+    Column("sha256", String(64), primary_key=True, index=True),
+    Column("role", String(16), nullable=False),  # frame, bias, flat
+)
+
+products = Table(
+    "products",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("task", String(200), ForeignKey("tasks.task"), nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+)
+
+qa = Table(
+    "qa",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("task", String(200), ForeignKey("tasks.task"), nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("check", String(64), nullable=False),
+    Column("detector", String(32), nullable=False),
+    Column("amplifier", String(32), nullable=False),
+    Column("value", Double),
+    Column("unit", String(32), nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("flag", String(64), nullable=False),
+    Column("limits", JSON),
+    Column("message", Text, nullable=False),
+    UniqueConstraint("task", "sha256", "check", "detector", "amplifier"),
+)
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("production", String(32), nullable=False),
+    Column("night", String(8), nullable=False, index=True),
+    Column("key", JSON, nullable=False),
+    Column("task", String(200), ForeignKey("tasks.task"), nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+# Append-only: who moved from which state to which, when, and how long it had been there.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("subject", String(16), nullable=False),
+    Column("name", String(200), nullable=False, index=True),
+    Column("from_state", String(16)),
+    Column("to_state", String(16), nullable=False),
+    Column("seconds", Double),
+    Column("reason", Text),
+)

@@ -1,0 +1,272 @@
+"""Settings of one host: a YAML file, checked whole before any daemon starts.
+
+Units stand in the names. Secrets never stand in the file: a `Secret` names the file or the environment variable that
+holds it. Every section has defaults that suit one host; a host only writes the sections of the daemons it runs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.core.errors import BadSettings
+from services.core.yamlfile import YamlFile
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("expected an absolute path")
+    return path
+
+
+def _remote_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("sftp", "file"):
+        raise ValueError("expected sftp://user@host[:port]/path or file:///path")
+    if parts.password is not None:
+        raise ValueError("a password in the address is not allowed; sftp uses a key (key_file)")
+    if not parts.path.startswith("/") or (parts.scheme == "sftp" and not parts.hostname):
+        raise ValueError("expected sftp://user@host[:port]/path or file:///path")
+    return url
+
+
+def _ledger_url(url: str) -> str:
+    if not url.startswith(("sqlite:////", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("expected sqlite:////absolute/path or postgresql://user@host/database")
+    if urlsplit(url).password is not None:
+        raise ValueError("a password in the address is not allowed; name it under ledger.password")
+    return url
+
+
+def _redis_url(url: str) -> str:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("expected redis://host:port/0, rediss://… or unix:///path/to/socket")
+    if urlsplit(url).password is not None:
+        raise ValueError("a password in the address is not allowed; name it under redis.password")
+    return url
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class Secret(Section):
+    """Where a secret stands: exactly one of a file (its first line) or an environment variable."""
+
+    file: AbsolutePath | None = None
+    env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Secret:
+        if (self.file is None) == (self.env is None):
+            raise ValueError("expected exactly one of 'file' and 'env'")
+        return self
+
+    def read(self) -> str:
+        """The secret itself.
+
+        Raises
+        ------
+        BadSettings
+            The file is missing or empty, or the variable is not set.
+        """
+        if self.env is not None:
+            value = os.environ.get(self.env, "")
+            source = f"environment variable {self.env}"
+        else:
+            assert self.file is not None
+            source = str(self.file)
+            try:
+                value = self.file.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+            except OSError as error:
+                raise BadSettings((f"secret {source}: cannot be read: {error.strerror}",)) from None
+        if not value:
+            raise BadSettings((f"secret {source}: is empty or not set",))
+        return value
+
+
+class LogSettings(Section):
+    """How the daemons log."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class LedgerSettings(Section):
+    """The SQL record of everything: SQLite on a local disk, or PostgreSQL for several hosts."""
+
+    url: Annotated[str, AfterValidator(_ledger_url)]
+    password: Secret | None = None
+
+
+class WatchSettings(Section):
+    """The watcher at the camera's disk."""
+
+    dirs: Annotated[list[AbsolutePath], Field(min_length=1)]
+    patterns: Annotated[list[str], Field(min_length=1)] = ["*.fits", "*.fit", "*.fits.fz", "*.fits.gz", "*.fit.gz"]
+    rescan_s: PositiveSeconds = 60.0
+    settle_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
+    incomplete_after_s: PositiveSeconds = 600.0
+    events: Literal["auto", "inotify", "polling"] = "auto"
+    poll_s: PositiveSeconds = 2.0
+
+
+class RouteSettings(Section):
+    """A destination and how frames go there."""
+
+    url: Annotated[str, AfterValidator(_remote_url)]
+    mode: Literal["batch"] = "batch"
+    codec: Literal["nfz", "rice", "raw"] = "nfz"
+    batch_frames: Annotated[int, Field(ge=1, le=1000)] = 4
+    flush_s: PositiveSeconds = 30.0
+    key_file: AbsolutePath | None = None
+    known_hosts: AbsolutePath | None = None
+    timeout_s: PositiveSeconds = 30.0
+    poll_s: PositiveSeconds = 2.0
+    backoff_max_s: PositiveSeconds = 300.0
+    receipt_overdue_s: PositiveSeconds = 900.0
+
+    @model_validator(mode="after")
+    def _sftp_needs_keys(self) -> RouteSettings:
+        if self.url.startswith("sftp:") and (self.key_file is None or self.known_hosts is None):
+            raise ValueError("an sftp route needs 'key_file' and 'known_hosts'")
+        return self
+
+
+class ReceiveSettings(Section):
+    """The receiver at the data centre; all directories on one file system, so that a rename publishes."""
+
+    root: AbsolutePath
+    archive_dir: AbsolutePath
+    poll_s: PositiveSeconds = 2.0
+    stale_part_s: PositiveSeconds = 7 * 86_400.0
+
+
+class RedisSettings(Section):
+    """The queues."""
+
+    url: Annotated[str, AfterValidator(_redis_url)]
+    password: Secret | None = None
+
+
+class ConductSettings(Section):
+    """The conductor: when is what ready."""
+
+    production: Name = "live"
+    poll_s: PositiveSeconds = 1.0
+    sweep_s: PositiveSeconds = 30.0
+    sequence_quiet_s: PositiveSeconds = 600.0
+    calibration_wait_s: PositiveSeconds = 3600.0
+    calibration_max_age_days: Annotated[int, Field(ge=0, le=3650)] = 7
+    min_bias: Annotated[int, Field(ge=1)] = 3
+    min_flat: Annotated[int, Field(ge=1)] = 3
+    reduce_without: list[Literal["bias", "flat"]] = ["bias", "flat"]
+
+
+class WorkSettings(Section):
+    """The workers."""
+
+    products_dir: AbsolutePath
+    log_dir: AbsolutePath
+    queues: Annotated[list[Literal["checks", "reductions", "calibrations"]], Field(min_length=1)] = [
+        "checks",
+        "calibrations",
+        "reductions",
+    ]
+    lease_s: Annotated[float, Field(ge=2, le=86_400)] = 60.0
+    job_timeout_s: PositiveSeconds = 3600.0
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    retry_backoff_s: PositiveSeconds = 30.0
+    preview: bool = True
+
+
+class InfluxSettings(Section):
+    """InfluxDB 2 or 3."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    org: str
+    bucket: str
+    token: Secret
+    timeout_s: PositiveSeconds = 10.0
+
+
+class MetricsSettings(Section):
+    """The metrics spool, and where it is drained to (nowhere, until InfluxDB is configured)."""
+
+    batch_points: Annotated[int, Field(ge=1, le=100_000)] = 5000
+    poll_s: PositiveSeconds = 2.0
+    keep_points: Annotated[int, Field(ge=1000)] = 5_000_000
+    influxdb: InfluxSettings | None = None
+
+
+class Settings(Section):
+    """Everything one host needs to know."""
+
+    site: Name
+    state_dir: AbsolutePath
+    ledger: LedgerSettings
+    log: LogSettings = LogSettings()
+    instruments_dirs: list[AbsolutePath] = []
+    watch: WatchSettings | None = None
+    routes: dict[Name, RouteSettings] = {}
+    receive: ReceiveSettings | None = None
+    redis: RedisSettings | None = None
+    conduct: ConductSettings | None = None
+    work: WorkSettings | None = None
+    metrics: MetricsSettings = MetricsSettings()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Settings:
+        if self.watch is not None and not self.routes:
+            raise ValueError("'watch' needs at least one destination under 'routes'")
+        if self.receive is not None and self.work is None and self.conduct is not None:
+            raise ValueError("'conduct' needs 'work': the conductor must know where products go")
+        if (self.conduct is not None or self.work is not None) and self.redis is None:
+            raise ValueError("'conduct' and 'work' need 'redis'")
+        return self
+
+    @property
+    def metrics_spool(self) -> Path:
+        """The SQLite file of the metrics spool."""
+        return self.state_dir / "metrics.sqlite"
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises
+    ------
+    BadSettings
+        With every mistake at once, each as `FILE:LINE: path.in.file: what was expected`.
+    """
+    file = YamlFile(path)
+    try:
+        return Settings.model_validate(file.data)
+    except ValidationError as error:
+        raise BadSettings(tuple(_mistake(file, item) for item in error.errors())) from None
+
+
+def _mistake(file: YamlFile, item: Any) -> str:
+    got = item["input"]
+    kind = item["type"]
+    location = tuple(part for part in item["loc"] if part != "[key]")
+    if kind == "missing":
+        return f"{file.where(location)}: is missing"
+    if kind == "extra_forbidden":
+        return f"{file.where(location)}: unknown key"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    shown = "" if isinstance(got, dict | BaseModel) else f", got {got!r}"
+    return f"{file.where(location)}: {message}{shown}"

@@ -1,0 +1,66 @@
+"""YAML read strictly: one document, no duplicate keys, and the line of every value kept for the error messages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.core.errors import BadSettings
+
+Location = tuple[str | int, ...]
+
+
+class YamlFile:
+    """The content of a YAML file and where each of its values stands."""
+
+    def __init__(self, path: Path) -> None:
+        """Read `path`.
+
+        Raises
+        ------
+        BadSettings
+            Not readable, not YAML, a duplicate key, or not a mapping at the top.
+        """
+        self.path = path
+        self._lines: dict[Location, int] = {}
+        try:
+            text = path.read_text(encoding="utf-8")
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            self.data: Any = yaml.safe_load(text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings((f"{path}: cannot be read: {error}",)) from None
+        except yaml.YAMLError as error:
+            raise BadSettings((f"{path}: not YAML: {' '.join(str(error).split())}",)) from None
+        if not isinstance(self.data, dict):
+            raise BadSettings((f"{path}: expected a mapping of settings, the file holds {type(self.data).__name__}",))
+        duplicates: list[str] = []
+        self._walk(node, (), duplicates)
+        if duplicates:
+            raise BadSettings(tuple(duplicates))
+
+    def where(self, location: Location) -> str:
+        """`FILE:LINE: dotted.path` of a value, or of the nearest parent that is in the file."""
+        parent = location
+        while parent and parent not in self._lines:
+            parent = parent[:-1]
+        dotted = ".".join(str(part) for part in location) or "(top)"
+        return f"{self.path}:{self._lines.get(parent, 1)}: {dotted}"
+
+    def _walk(self, node: yaml.Node | None, location: Location, duplicates: list[str]) -> None:
+        if node is None:
+            return
+        self._lines.setdefault(location, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                here = (*location, key.value)
+                self._lines[here] = key.start_mark.line + 1
+                if key.value in seen:
+                    duplicates.append(f"{self.where(here)}: the key stands twice")
+                seen.add(key.value)
+                self._walk(value, here, duplicates)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                self._walk(value, (*location, index), duplicates)
