@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error (the journal takes it from there), context bound once per unit of work."""
+"""Logs: one JSON object a line on standard error (the journal takes it from there), context bound once per unit."""
 
 from __future__ import annotations
 

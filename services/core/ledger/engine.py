@@ -1,4 +1,4 @@
-"""Opening the ledger: SQLite (WAL, full sync, immediate transactions) or PostgreSQL, with the schema brought up to date."""
+"""Opening the ledger: SQLite (WAL, full sync, immediate transactions) or PostgreSQL; brings the schema up to date."""
 
 from __future__ import annotations
 

@@ -184,7 +184,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_task_inputs_sha256"), ["sha256"], unique=False)
 
 
-
 def downgrade() -> None:
     """Take back."""
     with op.batch_alter_table("task_inputs", schema=None) as batch_op:

@@ -1,0 +1,193 @@
+"""The data centre's side of the ledger: arrivals, tasks, quality, products, calibrations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+
+from services.core.ledger.rows import insert_new, upsert
+from services.core.ledger.schema import calibrations, events, frames, products, qa, receipts, task_inputs, tasks
+from services.core.ledger.states import advance, record
+from services.core.ledger.telescope import SeenFrame, frame_row
+
+
+def add_arrival(conn: Connection, frame: SeenFrame, now: float) -> bool:
+    """Record a frame in the archive; False when it was already there (a bundle that came twice)."""
+    new = insert_new(conn, frames, [frame_row(frame, "arrived", now)])
+    if new:
+        record(conn, "frame", frame.sha256, "arrived", now=now)
+    return bool(new)
+
+
+def add_receipt(conn: Connection, bundle: str, verdict: str, document: str, now: float) -> None:
+    """Keep a copy of what was answered."""
+    upsert(conn, receipts, {"bundle": bundle, "verdict": verdict, "document": document, "created_at": now})
+
+
+def open_tasks(conn: Connection) -> int:
+    """How many tasks are not done and not failed: the queue depth of a receipt."""
+    query = select(func.count()).select_from(tasks).where(tasks.c.state.not_in(("done", "failed")))
+    return conn.execute(query).scalar_one()
+
+
+# -- planning ---------------------------------------------------------------------------------------------------------
+
+
+def last_event(conn: Connection) -> int:
+    """Number of the newest event: nothing has moved while it stays the same."""
+    return conn.execute(select(func.max(events.c.id))).scalar_one() or 0
+
+
+def active_nights(conn: Connection, since: float) -> list[str]:
+    """Nights in which a frame arrived or moved since a time, or waits for its checks."""
+    query = select(frames.c.night).where(or_(frames.c.updated_at >= since, frames.c.state == "arrived"))
+    return sorted(conn.execute(query.distinct()).scalars())
+
+
+def frames_of(conn: Connection, nights: Sequence[str]) -> Sequence[Row]:
+    """The frames of these nights, without the quarantined ones."""
+    query = select(frames).where(frames.c.night.in_(nights), frames.c.state != "quarantined")
+    return conn.execute(query.order_by(frames.c.sha256)).all()
+
+
+def tasks_of(conn: Connection, production: str, nights: Sequence[str]) -> Sequence[Row]:
+    """The tasks of these nights."""
+    return conn.execute(select(tasks).where(tasks.c.production == production, tasks.c.night.in_(nights))).all()
+
+
+def inputs_of(conn: Connection, names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Inputs (sha256, role) of tasks, by task, in a fixed order."""
+    result: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+    query = select(task_inputs).where(task_inputs.c.task.in_(names)).order_by(task_inputs.c.role, task_inputs.c.sha256)
+    for row in conn.execute(query):
+        result[row.task].append((row.sha256, row.role))
+    return result
+
+
+def calibrations_of(conn: Connection, production: str) -> Sequence[Row]:
+    """Every calibration product of a production."""
+    query = select(calibrations).where(calibrations.c.production == production)
+    return conn.execute(query.order_by(calibrations.c.sha256)).all()
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """A task to be written into the ledger. `inputs` are (sha256, role) pairs."""
+
+    task: str
+    kind: str
+    queue: str
+    night: str
+    state: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[tuple[str, str], ...]
+
+
+def add_task(conn: Connection, task: NewTask, production: str, now: float) -> bool:
+    """Write a new task; False when it is there already."""
+    row = {
+        "task": task.task,
+        "production": production,
+        "kind": task.kind,
+        "queue": task.queue,
+        "night": task.night,
+        "state": task.state,
+        "parameters": dict(task.parameters),
+        "attempts": 0,
+        "not_before": 0.0,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if not insert_new(conn, tasks, [row]):
+        return False
+    record(conn, "task", task.task, task.state, now=now)
+    set_inputs(conn, task.task, task.inputs)
+    return True
+
+
+def set_inputs(conn: Connection, task: str, inputs: Iterable[tuple[str, str]]) -> None:
+    """Say what a task is made from."""
+    conn.execute(delete(task_inputs).where(task_inputs.c.task == task))
+    for sha256, role in inputs:
+        conn.execute(insert(task_inputs).values(task=task, sha256=sha256, role=role))
+
+
+def free_task(conn: Connection, task: str, parameters: Mapping[str, Any], inputs: Any, now: float) -> None:
+    """A waiting (or an outdated, done) task has all it needs: it is ready, with these inputs."""
+    set_inputs(conn, task, inputs)
+    advance(conn, "task", task, "ready", now=now, parameters=dict(parameters), attempts=0, not_before=0.0)
+
+
+# -- dispatch and work ------------------------------------------------------------------------------------------------
+
+
+def ready_tasks(conn: Connection, production: str, now: float) -> Sequence[Row]:
+    """Tasks to be enqueued now, oldest first."""
+    query = select(tasks).where(tasks.c.production == production, tasks.c.state == "ready", tasks.c.not_before <= now)
+    return conn.execute(query.order_by(tasks.c.created_at, tasks.c.task)).all()
+
+
+def tasks_in(conn: Connection, production: str, state: str) -> Sequence[Row]:
+    """Tasks in one state."""
+    return conn.execute(select(tasks).where(tasks.c.production == production, tasks.c.state == state)).all()
+
+
+def task_row(conn: Connection, task: str) -> Row | None:
+    """One task."""
+    return conn.execute(select(tasks).where(tasks.c.task == task)).one_or_none()
+
+
+def claim(conn: Connection, task: str, worker: str, lease_s: float, now: float) -> Row | None:
+    """Take a task, if nobody else has it: compare-and-set from ready or queued to running, with a lease.
+
+    Returns
+    -------
+    The task's row with the attempt counted, or None when another worker was first or the task is settled.
+    """
+    row = conn.execute(select(tasks).where(tasks.c.task == task).with_for_update()).one_or_none()
+    if row is None or row.state not in ("ready", "queued"):
+        return None
+    lease = now + lease_s
+    advance(conn, "task", task, "running", now=now, worker=worker, lease_until=lease, attempts=row.attempts + 1)
+    return task_row(conn, task)
+
+
+def renew_lease(conn: Connection, task: str, worker: str, lease_until: float) -> bool:
+    """Keep a task that is still being worked on; False when it has been given to another worker."""
+    mine = (tasks.c.task == task) & (tasks.c.worker == worker) & (tasks.c.state == "running")
+    return bool(conn.execute(update(tasks).where(mine).values(lease_until=lease_until)).rowcount)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A file that a task made. `path` is absolute."""
+
+    path: str
+    sha256: str
+    kind: str
+
+
+def add_products(conn: Connection, task: str, made: Iterable[Product], now: float) -> None:
+    """Record products; the same path made again replaces the old row."""
+    for item in made:
+        row = {"path": item.path, "sha256": item.sha256, "kind": item.kind, "task": task, "created_at": now}
+        upsert(conn, products, row)
+
+
+def add_calibration(
+    conn: Connection, made: Product, *, production: str, night: str, key: Mapping[str, Any], task: str, now: float
+) -> None:
+    """Record a master; an older one from the same task is superseded."""
+    conn.execute(delete(calibrations).where(calibrations.c.task == task))
+    row = {"sha256": made.sha256, "path": made.path, "kind": made.kind, "production": production, "night": night}
+    upsert(conn, calibrations, {**row, "key": dict(key), "task": task, "created_at": now})
+
+
+def set_qa(conn: Connection, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record the checks of a task, in place of those of an earlier run of it."""
+    conn.execute(delete(qa).where(qa.c.task == task))
+    for row in rows:
+        conn.execute(insert(qa).values(task=task, **row))
