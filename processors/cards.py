@@ -44,7 +44,7 @@ def parse_value(field: str) -> tuple[Value, bool]:
 
 
 def split_card(card: str) -> tuple[str, str] | None:
-    """Keyword and value field of a card, or None for commentary; `HIERARCH ESO DET X = 1` has the keyword `ESO DET X`."""
+    """Keyword and value field of a card, None for commentary; `HIERARCH ESO DET X = 1` has the keyword `ESO DET X`."""
     if card[8:9] == "=":
         keyword = card[:8].rstrip()
         return None if keyword in _COMMENTARY else (keyword, card[9:])

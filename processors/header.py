@@ -6,7 +6,7 @@ import gzip
 import re
 import zlib
 from pathlib import Path
-from typing import IO, Final
+from typing import BinaryIO, Final, cast
 
 from processors.cards import Header, Value
 from processors.errors import BadFrame
@@ -50,12 +50,12 @@ def read_headers(path: Path | str) -> tuple[Header, ...]:
             return _read_all(file, path.stat().st_size, magic)
         try:
             with gzip.open(file) as plain:
-                return _read_all(plain, None, plain.read(24))
+                return _read_all(cast(BinaryIO, plain), None, plain.read(24))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadFrame(f"broken gzip stream: {error}") from error
 
 
-def _read_all(file: IO[bytes], size: int | None, magic: bytes) -> tuple[Header, ...]:
+def _read_all(file: BinaryIO, size: int | None, magic: bytes) -> tuple[Header, ...]:
     _refuse_foreign(magic)
     headers: list[Header] = []
     offset = 0
@@ -85,7 +85,7 @@ def _refuse_foreign(magic: bytes) -> None:
         raise BadFrame(f"not a FITS file (starts with {magic[:9]!r}, not with SIMPLE)")
 
 
-def _header_text(file: IO[bytes], index: int) -> tuple[bytes, int] | None:
+def _header_text(file: BinaryIO, index: int) -> tuple[bytes, int] | None:
     """Bytes of a header up to END and its length in whole blocks, or None at the end of the file."""
     raw = b""
     while True:
@@ -137,14 +137,16 @@ def _product(axes: list[int]) -> int:
     return total
 
 
-def _count(header: Header, keyword: str, default: int | None = None, lowest: int = 0, highest: int | None = None) -> int:
+def _count(
+    header: Header, keyword: str, default: int | None = None, lowest: int = 0, highest: int | None = None
+) -> int:
     value = header.get(keyword, default)
     if type(value) is not int or value < lowest or (highest is not None and value > highest):
         raise BadFrame(f"HDU {header.index}: {keyword} is {value!r}, not a count")
     return value
 
 
-def _refuse_truncated(file: IO[bytes], size: int | None, header: Header, end: int) -> None:
+def _refuse_truncated(file: BinaryIO, size: int | None, header: Header, end: int) -> None:
     if size is None:  # a compressed stream knows its length only by reading on
         size = min(file.seek(end), end)
     if end > size:

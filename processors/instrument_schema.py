@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import zoneinfo
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -47,6 +48,13 @@ def _section(text: str) -> str:
     return text
 
 
+def _range(value: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    low, high = value
+    if low is not None and high is not None and low > high:
+        raise ValueError("expected [lowest, highest]")
+    return value
+
+
 def _as_field(value: Any) -> Any:
     if isinstance(value, str):
         return {"cards": [value]}
@@ -59,13 +67,27 @@ def _as_number(value: Any) -> Any:
     return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _as_names(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return tuple(str(number) for number in range(1, value + 1))
+    return value
+
+
+def _timezone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("expected an IANA time zone such as America/Santiago") from error
+    return name
+
+
 def _as_limits(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
 Regex = Annotated[str, AfterValidator(_regex)]
 Section = Annotated[str, AfterValidator(_section)]
-Range = Annotated[tuple[float | None, float | None], Field(description="[lowest, highest]; null leaves a side open")]
+Range = Annotated[tuple[float | None, float | None], AfterValidator(_range)]  # [lowest, highest], null: open
 
 
 class Strict(BaseModel):
@@ -163,11 +185,14 @@ class Identity(Strict):
 
 
 class Detectors(Strict):
-    """`mosaic`: one file holds all detectors, an HDU each; `single`: one file per detector."""
+    """`mosaic`: one file holds all detectors, an HDU each; `single`: one file per detector.
+
+    `expected` names the detectors of an exposure; a whole number N stands for the names 1 to N.
+    """
 
     layout: Literal["mosaic", "single"]
     id: SourceField
-    expected: Annotated[tuple[str, ...], Field(min_length=1)]
+    expected: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_names)]
     bad_sections: dict[str, tuple[Section, ...]] = {}
 
 
@@ -197,7 +222,7 @@ class Site(Strict):
     """Where the telescope stands: a longitude (east positive), or a time zone such as `America/Santiago`."""
 
     longitude_deg: Annotated[float, Field(ge=-180, le=360)] | None = None
-    timezone: str | None = None
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Site:
