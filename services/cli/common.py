@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ def one_line(error: BaseException) -> str:
 
 
 def exit_code_of(error: BaseException) -> int | None:
-    """Exit code of a named error (each root class carries one), of the system's errors, or None for a defect of ours."""
+    """Exit code of a named error (each class carries one), of the system's errors, or None for a defect of ours."""
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return code
@@ -53,7 +54,7 @@ def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterat
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -9,22 +9,23 @@ from typing import Final
 
 import click
 
-# verb -> module below services.cli that holds a click command named `command`
-VERBS: Final[dict[str, str]] = {
-    "check": "check",
-    "conduct": "daemons",
-    "config": "config",
-    "demo": "demo",
-    "identify": "identify",
-    "pack": "pack",
-    "receive": "daemons",
-    "reduce": "reduce",
-    "ship": "daemons",
-    "simulate": "simulate",
-    "status": "status",
-    "unpack": "unpack",
-    "watch": "daemons",
-    "work": "daemons",
+# verb -> (module below services.cli, one line of help); a verb's module is imported only when the verb is used
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "check": ("check", "Check raw frames against the limits of their instrument."),
+    "conduct": ("daemons", "Daemon: decide what is ready, and put it into the queues."),
+    "config": ("config", "Work with the settings file of a host."),
+    "demo": ("demo", "Play a night through the whole chain on this host."),
+    "identify": ("identify", "Say what raw frames are."),
+    "metrics": ("daemons", "Daemon: drain the metrics spool into InfluxDB."),
+    "pack": ("pack", "Pack files into a bundle with its manifest."),
+    "receive": ("daemons", "Daemon: verify what arrives, file it, answer with a receipt."),
+    "reduce": ("reduce", "Reduce frames with the calibrations among them; no daemon needed."),
+    "ship": ("daemons", "Daemon: ship the outbox of every route."),
+    "simulate": ("simulate", "Write a believable night of frames."),
+    "status": ("status", "Say where every frame and task is."),
+    "unpack": ("unpack", "Restore the files of bundles."),
+    "watch": ("daemons", "Daemon: watch the camera's disk, pack every whole frame."),
+    "work": ("daemons", "Daemon: work on the queues."),
 }
 
 EPILOG = """\b
@@ -50,10 +51,14 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"services.cli.{VERBS[cmd_name]}")
-        command = getattr(module, cmd_name, None) or module.command
+        module = importlib.import_module(f"services.cli.{VERBS[cmd_name][0]}")
+        command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, help_line) for verb, (_, help_line) in VERBS.items()])
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,7 +69,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; any named error becomes one line on standard error and its class's exit code."""
-    from services.cli.common import exit_code_of, one_line
+    from services.cli.common import exit_code_of
 
     try:
         status = cli.main(standalone_mode=False)
@@ -75,10 +80,16 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)
-    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a line, never a traceback, for a named error
+    except Exception as error:
+        # A person gets a line for a named error; a traceback is for our own defects only.
         code = exit_code_of(error)
         if code is None:
             raise
-        click.echo(f"nightferry: {one_line(error)}", err=True)
+        for line in str(error).splitlines() or [type(error).__name__]:
+            click.echo(f"nightferry: {line}", err=True)
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

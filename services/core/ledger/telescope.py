@@ -160,3 +160,8 @@ def count_states(conn: Connection) -> dict[str, int]:
 def quarantined_files(conn: Connection) -> Sequence[Row]:
     """Files the watcher set aside, with the reason."""
     return conn.execute(select(files).where(files.c.reason.is_not(None)).order_by(files.c.path)).all()
+
+
+def receipt_document(conn: Connection, bundle: str) -> str | None:
+    """The receipt of a bundle, as it came."""
+    return conn.execute(select(receipts.c.document).where(receipts.c.bundle == bundle)).scalar_one_or_none()

@@ -1,0 +1,248 @@
+"""What is ready? A pure function from what the ledger holds to the tasks it should hold.
+
+Three kinds of task: `check` for every frame as it arrives; `bias` and `flat` for every group of calibration frames, as
+soon as its sequences are complete (or have been quiet for long enough to believe that no more comes); `reduce` for
+every science and standard frame, as soon as the calibrations it would choose are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from processors.associate import CalibrationKey, MasterRef, calibration_key, matching_masters
+
+from processors.identity import FrameIdentity
+from services.core.ledger.centre import NewTask
+
+REDUCED: Final = frozenset({"science", "standard"})
+_SETTLED: Final = frozenset({"done", "failed"})
+_PENDING: Final = "pending:"
+
+
+@dataclass(frozen=True)
+class FrameView:
+    """A frame in the archive. `arrived_at` is seconds since 1970 UTC."""
+
+    sha256: str
+    identity: FrameIdentity
+    state: str
+    arrived_at: float
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task on record. `inputs` are (sha256, role) pairs."""
+
+    task: str
+    kind: str
+    state: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class MasterView:
+    """A master that is ready to be used."""
+
+    sha256: str
+    key: CalibrationKey
+
+
+@dataclass(frozen=True)
+class View:
+    """All that planning looks at."""
+
+    frames: tuple[FrameView, ...]
+    tasks: tuple[TaskView, ...]
+    masters: tuple[MasterView, ...]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How patient and how strict to be; see `ConductSettings`."""
+
+    production: str
+    sequence_quiet_s: float
+    calibration_wait_s: float
+    calibration_max_age_days: int
+    min_inputs: Mapping[str, int]
+    reduce_without: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Freed:
+    """A task on record that has now all it needs."""
+
+    task: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tasks to write down, and tasks to make ready."""
+
+    new: tuple[NewTask, ...]
+    freed: tuple[Freed, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Calibration frames that make one master."""
+
+    key: CalibrationKey
+    task: str
+    frames: tuple[FrameView, ...]
+    gathered: bool  # every sequence complete, or quiet for long enough
+
+
+def plan(view: View, rules: Rules, now: float) -> Plan:
+    """Decide what to do.
+
+    Parameters
+    ----------
+    now : float
+        Seconds since 1970 UTC.
+    """
+    tasks = {task.task: task for task in view.tasks}
+    checked = {sha for task in view.tasks if task.kind == "check" and task.state in _SETTLED for sha, _ in task.inputs}
+    new: list[NewTask] = []
+    freed: list[Freed] = []
+    for frame in view.frames:
+        name = _name(rules, "check", frame.sha256)
+        if name not in tasks:
+            new.append(_new(name, "check", "checks", frame.identity.night, {}, ((frame.sha256, "frame"),)))
+    groups = _groups(view.frames, rules, now)
+    masters = [MasterRef(master.key, master.sha256) for master in view.masters]
+    pending = [
+        MasterRef(group.key, _PENDING + group.task) for group in groups if _comes(group, tasks.get(group.task), rules)
+    ]
+    for group in groups:
+        _plan_master(group, tasks.get(group.task), masters, pending, checked, rules, new, freed)
+    for frame in view.frames:
+        if frame.identity.obstype in REDUCED:
+            _plan_reduction(frame, tasks, masters, pending, checked, rules, now, new, freed)
+    return Plan(tuple(new), tuple(freed))
+
+
+def _groups(frames: Sequence[FrameView], rules: Rules, now: float) -> list[_Group]:
+    members: dict[CalibrationKey, list[FrameView]] = {}
+    for frame in frames:
+        key = calibration_key(frame.identity)
+        if key is not None:
+            members.setdefault(key, []).append(frame)
+    groups = []
+    for key, found in members.items():
+        digest = hashlib.sha256(repr(sorted(asdict(key).items())).encode()).hexdigest()[:12]
+        name = f"{rules.production}-{key.kind}-{key.instrument}-{key.night}-{digest}"
+        quiet = now - max(frame.arrived_at for frame in found) >= rules.sequence_quiet_s
+        groups.append(_Group(key, name, tuple(found), quiet or _complete(found)))
+    return groups
+
+
+def _complete(frames: Sequence[FrameView]) -> bool:
+    """Every sequence that the headers speak of is there, each exposure with all its detectors."""
+    detectors: dict[tuple[str, int], set[str]] = {}
+    totals: dict[str, int] = {}
+    for frame in frames:
+        identity = frame.identity
+        if identity.sequence is None:
+            return False
+        totals[identity.sequence.id] = identity.sequence.total
+        detectors.setdefault((identity.sequence.id, identity.sequence.num), set()).update(identity.detectors)
+    wanted = max(frame.identity.expected_detectors for frame in frames)
+    return all(
+        len(detectors.get((sequence, num), ())) >= wanted
+        for sequence, total in totals.items()
+        for num in range(1, total + 1)
+    )
+
+
+def _comes(group: _Group, task: TaskView | None, rules: Rules) -> bool:
+    """Whether a master of this group is still to be expected."""
+    if task is not None:
+        return task.state not in _SETTLED
+    return not group.gathered or _enough(group, rules)
+
+
+def _enough(group: _Group, rules: Rules) -> bool:
+    exposures = {frame.identity.expid for frame in group.frames}
+    return len(exposures) >= rules.min_inputs[group.key.kind]
+
+
+def _plan_master(
+    group: _Group,
+    task: TaskView | None,
+    masters: Sequence[MasterRef],
+    pending: Sequence[MasterRef],
+    checked: set[str],
+    rules: Rules,
+    new: list[NewTask],
+    freed: list[Freed],
+) -> None:
+    names = {frame.sha256 for frame in group.frames}
+    if not group.gathered or not _enough(group, rules) or not names <= checked:
+        return
+    inputs: list[tuple[str, str]] = [(name, "frame") for name in sorted(names)]
+    if group.key.kind != "bias":
+        matches = matching_masters(group.frames[0].identity, [*masters, *pending], rules.calibration_max_age_days)
+        if matches.bias is not None and matches.bias.sha256.startswith(_PENDING):
+            return
+        if matches.bias is not None:
+            inputs.append((matches.bias.sha256, "bias"))
+    parameters = {"key": asdict(group.key)}
+    if task is None:
+        new.append(_new(group.task, group.key.kind, "calibrations", group.key.night, parameters, tuple(inputs)))
+    elif task.state == "done" and names > {sha for sha, role in task.inputs if role == "frame"}:
+        # Latecomers (an end-of-night catch-up): the master is built again with all of them.
+        freed.append(Freed(task.task, parameters, tuple(inputs)))
+
+
+def _plan_reduction(
+    frame: FrameView,
+    tasks: Mapping[str, TaskView],
+    masters: Sequence[MasterRef],
+    pending: Sequence[MasterRef],
+    checked: set[str],
+    rules: Rules,
+    now: float,
+    new: list[NewTask],
+    freed: list[Freed],
+) -> None:
+    name = _name(rules, "reduce", frame.sha256)
+    task = tasks.get(name)
+    inputs: tuple[tuple[str, str], ...] = ((frame.sha256, "frame"),)
+    if task is None:
+        new.append(_new(name, "reduce", "reductions", frame.identity.night, {}, inputs, state="waiting"))
+        return
+    if task.state != "waiting" or frame.sha256 not in checked:
+        return
+    matches = matching_masters(frame.identity, [*masters, *pending], rules.calibration_max_age_days)
+    chosen = {"bias": matches.bias, "flat": matches.flat}
+    if any(master is not None and master.sha256.startswith(_PENDING) for master in chosen.values()):
+        return
+    missing = {kind for kind, master in chosen.items() if master is None}
+    if missing and (now - frame.arrived_at < rules.calibration_wait_s or not missing <= rules.reduce_without):
+        return
+    more = tuple((master.sha256, kind) for kind, master in chosen.items() if master is not None)
+    freed.append(Freed(name, {"without": sorted(missing)}, inputs + more))
+
+
+def _name(rules: Rules, kind: str, sha256: str) -> str:
+    return f"{rules.production}-{kind}-{sha256[:24]}"
+
+
+def _new(
+    name: str,
+    kind: str,
+    queue: str,
+    night: str,
+    parameters: Mapping[str, Any],
+    inputs: tuple[tuple[str, str], ...],
+    *,
+    state: str = "ready",
+) -> NewTask:
+    return NewTask(name, kind, queue, night, state, parameters, inputs)

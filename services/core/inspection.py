@@ -1,0 +1,73 @@
+"""What `config check` looks at beyond the settings' own rules: things on this host that the file speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from services.core.errors import BadSettings
+from services.core.filesystem import is_network
+from services.core.settings import RouteSettings, Secret, Settings, load_settings
+
+
+def mistakes_of(file: Path) -> tuple[str, ...]:
+    """Every mistake in a settings file, each with its place; empty when it is good."""
+    try:
+        settings = load_settings(file)
+    except BadSettings as error:
+        return error.mistakes
+    return tuple(f"{file}: {mistake}" for mistake in _on_this_host(settings))
+
+
+def _on_this_host(settings: Settings) -> Iterator[str]:
+    for place, secret in _secrets(settings):
+        try:
+            secret.read()
+        except BadSettings as error:
+            yield f"{place}: {error}"
+    for name, route in settings.routes.items():
+        yield from _route(name, route)
+    if settings.watch is not None:
+        for index, directory in enumerate(settings.watch.dirs):
+            if not directory.is_dir():
+                yield f"watch.dirs.{index}: expected an existing directory, got {directory}"
+    yield from _instruments(settings)
+    yield from _ledger(settings)
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
+    if settings.ledger.password is not None:
+        yield "ledger.password", settings.ledger.password
+    if settings.redis is not None and settings.redis.password is not None:
+        yield "redis.password", settings.redis.password
+    if settings.metrics.influxdb is not None:
+        yield "metrics.influxdb.token", settings.metrics.influxdb.token
+
+
+def _route(name: str, route: RouteSettings) -> Iterator[str]:
+    for key, path in (("key_file", route.key_file), ("known_hosts", route.known_hosts)):
+        if path is not None and not path.is_file():
+            yield f"routes.{name}.{key}: expected an existing file, got {path}"
+    if route.key_file is not None and route.key_file.is_file() and route.key_file.stat().st_mode & 0o077:
+        yield f"routes.{name}.key_file: other users can read {route.key_file}: chmod 600"
+
+
+def _instruments(settings: Settings) -> Iterator[str]:
+    from processors.errors import BadInstrument
+    from processors.instrument import load_instruments
+
+    try:
+        load_instruments(settings.instruments_dirs)
+    except BadInstrument as error:
+        yield from (f"instruments_dirs: {line}" for line in str(error).splitlines())
+
+
+def _ledger(settings: Settings) -> Iterator[str]:
+    url = make_url(settings.ledger.url)
+    if url.drivername.startswith("sqlite") and is_network(Path(str(url.database))):
+        yield (
+            f"ledger.url: {url.database} lies on a network file system, where SQLite loses locks; "
+            "use a local disk, or postgresql://…"
+        )

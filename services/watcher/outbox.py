@@ -1,0 +1,144 @@
+"""One route's outbox: packs what is due, and finds its feet again after a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from transfer.codecs.registry import codec_named
+from transfer.manifest import Manifest
+from transfer.pack import RawFrame, pack
+
+from services.core.daemon import Daemon
+from services.core.ledger import telescope
+from services.core.ledger.engine import Ledger, now
+from services.core.log import get_logger
+from services.core.metrics.spool import Spool
+from services.core.settings import RouteSettings, Settings
+from services.watcher.batches import due_batches
+from transfer.errors import Corrupt, TransferError
+
+
+def outbox_dir(settings: Settings, route: str) -> Path:
+    """Where the bundles of a route wait: a bundle is there when its manifest is."""
+    return settings.state_dir / "outbox" / route
+
+
+class Outbox:
+    """Frames that a route has not packed yet → bundles, each recorded in the ledger once it lies whole on the disk."""
+
+    def __init__(self, settings: Settings, name: str, route: RouteSettings, ledger: Ledger, spool: Spool) -> None:
+        self._site = settings.site
+        self._routes = list(settings.routes)
+        self._name = name
+        self._route = route
+        self._ledger = ledger
+        self._spool = spool
+        self._dir = outbox_dir(settings, name)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        self._log = get_logger()
+        self.flush_s = route.flush_s
+
+    def recover(self) -> None:
+        """After a crash: sweep unfinished files away, take bundles into the ledger that were packed but not recorded."""
+        for leftover in self._dir.glob(".*"):
+            leftover.unlink()
+        with self._ledger.begin() as conn:
+            for path in sorted(self._dir.glob("*.json")):
+                data = path.read_bytes()
+                self._record(conn, Manifest.from_json(data), hashlib.sha256(data).hexdigest())
+            for path in sorted(self._dir.glob("*.nfb")):
+                if not path.with_suffix(".json").exists():
+                    path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
+
+    def pack_due(self, daemon: Daemon) -> None:
+        """Pack every batch that is due."""
+        with self._ledger.begin() as conn:
+            waiting = telescope.waiting_for_route(conn, self._name)
+        for batch in due_batches(waiting, self._route.batch_frames, self._route.flush_s, now()):
+            if daemon.stop.is_set():
+                return
+            self._pack(batch)
+            daemon.beat()
+
+    def _pack(self, batch: Sequence[Any]) -> None:
+        started = time.monotonic()
+        with self._ledger.begin() as conn:
+            previous = telescope.last_manifest(conn, self._name)
+        try:
+            bundle = pack(
+                [_raw_frame(row) for row in batch],
+                self._dir,
+                bundle=bundle_id(self._site, self._name, batch),
+                site=self._site,
+                route=self._name,
+                codec=codec_named(self._route.codec),
+                created=datetime.now(UTC),
+                previous=previous,
+                software=f"nightferry {importlib.metadata.version('nightferry')}",
+            )
+        except (TransferError, OSError) as error:
+            self._give_back(batch, error)
+            return
+        manifest = bundle.manifest
+        with self._ledger.begin() as conn:
+            self._record(conn, manifest, bundle.manifest_sha256)
+        seconds = time.monotonic() - started
+        raw = sum(entry.size for entry in manifest.frames)
+        self._log.info("bundle packed", bundle=manifest.bundle, frames=len(batch), seconds=round(seconds, 3))
+        fields = {"frames": len(batch), "raw_bytes": raw, "bytes": manifest.size, "seconds": seconds}
+        self._spool.write("bundle_packed", fields, {"route": self._name, "codec": self._route.codec})
+
+    def _record(self, conn: Any, manifest: Manifest, manifest_sha256: str) -> None:
+        telescope.add_bundle(
+            conn,
+            bundle=manifest.bundle,
+            route=self._name,
+            manifest_sha256=manifest_sha256,
+            size=manifest.size,
+            raw_size=sum(entry.size for entry in manifest.frames),
+            members=[entry.sha256 for entry in manifest.frames],
+            routes=self._routes,
+            now=now(),
+        )
+
+    def _give_back(self, batch: Sequence[Any], error: Exception) -> None:
+        """A frame changed or vanished after it was seen: set those aside, so that the others go on; the rest waits."""
+        self._log.error("not packed", frames=[row.name for row in batch], error=str(error))
+        with self._ledger.begin() as conn:
+            for row in batch:
+                reason = _no_longer_there(row)
+                if reason is not None:
+                    telescope.advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
+                    self._log.error("quarantined", frame=row.name, reason=reason)
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise error  # a full or broken disk: the daemon stops with one line, and systemd starts it again
+
+
+def bundle_id(site: str, route: str, batch: Sequence[Any]) -> str:
+    """The same frames on the same route are the same bundle: packing again after a crash writes the same file."""
+    digest = hashlib.sha256("".join(row.sha256 for row in batch).encode()).hexdigest()[:16]
+    return f"{site}-{route}-{batch[0].night}-{digest}"
+
+
+def _raw_frame(row: Any) -> RawFrame:
+    return RawFrame(
+        path=Path(row.path), name=row.name, size=row.size, sha256=row.sha256, mtime=row.mtime, identity=row.identity
+    )
+
+
+def _no_longer_there(row: Any) -> str | None:
+    from transfer.checksum import sha256_file
+
+    try:
+        same = sha256_file(Path(row.path)) == row.sha256
+    except OSError as error:
+        return f"gone after it was seen: {error.strerror}"
+    return (
+        None if same else str(Corrupt("its content changed after it was seen; the new content is a frame of its own"))
+    )

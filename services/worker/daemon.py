@@ -1,0 +1,116 @@
+"""The worker: an RQ worker that loads everything before it forks, stops in time, and lets the ledger decide."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from types import FrameType
+from typing import Any, ClassVar
+
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker.base import StopRequested
+
+from processors.instrument import load_instruments
+from services.core.daemon import Backoff, Daemon
+from services.core.ledger import centre
+from services.core.ledger.engine import Ledger, now
+from services.core.ledger.states import advance
+from services.core.queues import connect
+from services.core.settings import Settings, WorkSettings
+from services.worker import job as jobs
+from services.worker.preload import preload
+
+_GRACE_S = 3.5  # systemd and the operator expect a stop within 5 s
+
+
+class FerryWorker(Worker):
+    """RQ's worker with our stop, our watchdog, and a ledger that hears of a killed job at once.
+
+    A job in hand gets `_GRACE_S` to end, then its process is killed. Killing is safe: every task is repeatable, and
+    its products appear whole or not at all.
+    """
+
+    daemon: ClassVar[Daemon]
+    ledger: ClassVar[Ledger]
+    work_settings: ClassVar[WorkSettings]
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """On SIGTERM and SIGINT: take no more jobs."""
+        self.daemon.stop.set()
+        if self.horse_pid:
+            timer = threading.Timer(_GRACE_S, self.kill_horse)
+            timer.daemon = True
+            timer.start()
+        super().request_stop(signum, frame)
+
+    def _shutdown(self) -> None:
+        # RQ asks Redis whether a job is in hand; when Redis is away the stop would be lost there.
+        if self.horse_pid:
+            self._stop_requested = True
+        else:
+            raise StopRequested
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """RQ calls this at every safe point; so it feeds our watchdog too."""
+        self.daemon.beat()
+        super().heartbeat(*args, **kwargs)
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:  # noqa: ARG002
+        """A job's process died (out of memory, a signal): its task does not have to wait for the lease to run out."""
+        task = str(job.args[0])
+        with self.ledger.begin() as conn:
+            row = centre.task_row(conn, task)
+            if row is not None and row.state == "running":
+                state = "failed" if row.attempts >= self.work_settings.max_attempts else "ready"
+                advance(conn, "task", task, state, now=now(), reason=f"its process ended with status {ret_val}")
+
+
+class WorkerDaemon:
+    """Loads, then works until the stop signal; Redis going away is a pause."""
+
+    def __init__(self, daemon: Daemon, settings: Settings, ledger: Ledger) -> None:
+        assert settings.work is not None and settings.redis is not None
+        self._daemon = daemon
+        self._settings = settings
+        self._work = settings.work
+        self._redis = connect(settings.redis)
+        FerryWorker.daemon = daemon
+        FerryWorker.ledger = ledger
+        FerryWorker.work_settings = settings.work
+
+    def run(self) -> None:
+        """Work until the stop signal."""
+        jobs.CONTEXT = jobs.Context(self._settings, load_instruments(self._settings.instruments_dirs))
+        preload()
+        self._daemon.ready()
+        backoff = Backoff(0.5, 10.0)
+        while not self._daemon.stop.is_set():
+            try:
+                self._work_on()
+                backoff.reset()
+            except RedisError as error:
+                pause_s = backoff.next_s()
+                self._daemon.log.warning("redis away", reason=str(error), pause_s=round(pause_s, 1))
+                # RQ's handlers stay in place between two of its workers: the stop signal comes as this exception.
+                with contextlib.suppress(StopRequested):
+                    self._daemon.wait(pause_s)
+
+    def _work_on(self) -> None:
+        queues = [Queue(name, connection=self._redis, serializer=JSONSerializer) for name in self._work.queues]
+        worker = FerryWorker(
+            queues,
+            connection=self._redis,
+            serializer=JSONSerializer,
+            worker_ttl=20,
+            job_monitoring_interval=5,
+            log_job_description=False,
+        )
+        worker.max_connection_wait_time = 1
+        try:
+            worker.work(logging_level="WARNING")
+        finally:
+            with contextlib.suppress(RedisError):
+                worker.connection.connection_pool.disconnect()

@@ -1,0 +1,138 @@
+"""What RQ runs: claim a task in the ledger, do it, settle it. The ledger decides; Redis only carries the id here.
+
+The worker process sets `CONTEXT` before it forks, so that a job finds settings, instruments and compiled kernels
+already loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+
+from processors.errors import ProcessorError
+from processors.instrument import Instruments
+from services.core.errors import LedgerUnreachable
+from services.core.ledger import centre
+from services.core.ledger.engine import Ledger, now, open_ledger
+from services.core.ledger.states import advance
+from services.core.log import bound, get_logger
+from services.core.metrics.spool import Spool
+from services.core.settings import Settings, WorkSettings
+from services.worker.tasklog import task_log
+from services.worker.tasks import Outcome, perform
+
+
+@dataclass
+class Context:
+    """What a worker loads once."""
+
+    settings: Settings
+    instruments: Instruments
+
+
+CONTEXT: Context | None = None
+
+
+def run_task(task: str) -> None:
+    """Entry point of a job. Never raises for a failed task: the verdict stands in the ledger."""
+    assert CONTEXT is not None, "the worker sets the context before it takes a job"
+    context = CONTEXT
+    work = context.settings.work
+    assert work is not None
+    # Opened in the job's own process: connections do not survive a fork.
+    ledger = open_ledger(context.settings.ledger)
+    spool = Spool(context.settings.metrics_spool, context.settings.site, context.settings.metrics.keep_points)
+    try:
+        with bound(task=task):
+            _claimed(task, context, work, ledger, spool)
+    finally:
+        spool.close()
+        ledger.close()
+
+
+def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, spool: Spool) -> None:
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    with ledger.begin() as conn:
+        row = centre.claim(conn, task, worker, work.lease_s, now())
+    if row is None:
+        get_logger().info("already taken or settled")
+        return
+    started = time.monotonic()
+    with _Lease(ledger, task, worker, work.lease_s) as lease, task_log(work.log_dir, row.night, task) as log:
+        try:
+            outcome = perform(row, context.settings, context.instruments, ledger, log)
+        except ProcessorError as error:
+            log.error(f"{type(error).__name__}: {error}")
+            _settle_failure(ledger, spool, row, str(error), final=True, work=work)
+            return
+        except (OSError, MemoryError) as error:
+            log.error(f"{type(error).__name__}: {error}")
+            _settle_failure(ledger, spool, row, f"{type(error).__name__}: {error}", final=False, work=work)
+            return
+        except Exception as error:
+            # A defect of ours: the whole story goes into the task's log, one line into the ledger.
+            log.exception("defect")
+            reason = f"defect, see the task's log: {type(error).__name__}: {error}"
+            _settle_failure(ledger, spool, row, reason, final=True, work=work)
+            return
+        if lease.lost:
+            log.error("the lease was lost: another worker has this task, its word counts")
+            return
+        seconds = time.monotonic() - started
+        with ledger.begin() as conn:
+            outcome.settle(conn, row, now())
+            advance(conn, "task", task, "done", now=now())
+        log.info(f"done in {seconds:.3f} s")
+    _tell(spool, row, outcome, seconds)
+
+
+def _settle_failure(
+    ledger: Ledger, spool: Spool, row: centre.Row, reason: str, *, final: bool, work: WorkSettings
+) -> None:
+    again = not final and row.attempts < work.max_attempts
+    pause_s = work.retry_backoff_s * 2.0 ** (row.attempts - 1) if again else 0.0
+    with ledger.begin() as conn:
+        state = "ready" if again else "failed"
+        advance(conn, "task", row.task, state, now=now(), reason=reason[:2000], not_before=now() + pause_s)
+    get_logger().error("task failed", reason=reason, again=again)
+    spool.write("task_failed", {"attempt": row.attempts, "again": again, "reason": reason[:500]}, {"kind": row.kind})
+
+
+def _tell(spool: Spool, row: centre.Row, outcome: Outcome, seconds: float) -> None:
+    fields = {"seconds": seconds, "attempt": row.attempts, "waited_s": max(0.0, row.updated_at - row.created_at)}
+    spool.write("task_done", fields, {"kind": row.kind, "production": row.production, **outcome.tags})
+    spool.write_lines(outcome.lines(spool))
+
+
+class _Lease:
+    """Renews a task's lease while it is worked on, from a thread of its own."""
+
+    def __init__(self, ledger: Ledger, task: str, worker: str, lease_s: float) -> None:
+        self._ledger = ledger
+        self._task = task
+        self._worker = worker
+        self._lease_s = lease_s
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self.lost = False
+
+    def _renew(self) -> None:
+        while not self._end.wait(self._lease_s / 3):
+            try:
+                with self._ledger.begin() as conn:
+                    if not centre.renew_lease(conn, self._task, self._worker, now() + self._lease_s):
+                        self.lost = True
+                        return
+            except LedgerUnreachable as error:
+                get_logger().warning("lease not renewed", reason=str(error))
+
+    def __enter__(self) -> _Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self._thread.join(timeout=5)
