@@ -51,7 +51,7 @@ class Amplifier:
 
 @dataclass(frozen=True, slots=True)
 class DetectorSetup:
-    """A detector of one frame: HDU, amplifiers, shape of the trimmed image (rows, columns), bad sections of the raw one."""
+    """A detector of one frame: HDU, amplifiers, shape (rows, columns) once trimmed, bad sections when raw."""
 
     detector: str
     hdu: int

@@ -61,7 +61,7 @@ def text_of(value: Value) -> str:
 
 
 def look_up(source: Source, headers: Sequence[Header], name: str) -> str | None:
-    """Text of a source: its cards, each in the first header that has a value; else the file's name; else the default."""
+    """Text of a source: its cards, each in the first header with a value; else the file's name; else the default."""
     found = [text for card in source.cards if (text := _card(card, headers)) and text not in source.ignore]
     found = [_cut(source.pattern, text) for text in found]
     if found:

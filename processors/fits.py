@@ -1,0 +1,227 @@
+"""FITS pixels, read and written; the only module that opens pixel data."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processors.card_text import Card, format_card
+from processors.cards import Header
+from processors.checksum import encode, sum32
+from processors.errors import BadFrame
+from processors.geometry import DetectorSetup
+from processors.header import BLOCK
+from processors.identity import FrameIdentity
+from processors.instrument import Instrument
+
+Pixels = NDArray[np.uint16] | NDArray[np.float32]
+_TYPES: Final = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_BITPIX: Final = {"u1": 8, "i2": 16, "i4": 32, "f4": -32, "f8": -64, "u2": 16}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A raw frame with everything known about it; pixels are read detector by detector when asked for."""
+
+    path: Path
+    instrument: Instrument
+    headers: tuple[Header, ...] = field(repr=False)
+    identity: FrameIdentity
+    setups: tuple[DetectorSetup, ...] = field(repr=False)
+
+    def image(self, setup: DetectorSetup) -> Pixels:
+        """Raw image of a detector, ADU: (rows, columns), uint16 or float32, native, C-contiguous (BadFrame)."""
+        image = read_image(self.path, self.headers[setup.hdu])
+        rows, columns = image.shape
+        for amplifier in setup.amplifiers:
+            for section in (amplifier.data, amplifier.overscan):
+                if section is not None and (section.y1 > rows or section.x1 > columns):
+                    where = f"detector {setup.detector}, amplifier {amplifier.name}"
+                    raise BadFrame(f"{where}: section {section} leaves the image of {columns}x{rows} pixels")
+        return image
+
+
+def read_frame(path: Path | str, instrument: Instrument, headers: Sequence[Header], identity: FrameIdentity) -> Frame:
+    """Open a frame: its amplifiers' geometry is resolved and checked now, its pixels are read later.
+
+    Raises
+    ------
+    BadFrame
+        A section, gain, read noise or saturation card is missing or impossible.
+    """
+    path = Path(path)
+    return Frame(path, instrument, tuple(headers), identity, instrument.setups(headers, path.name))
+
+
+def sha256_of(path: Path | str) -> str:
+    """sha256 of a file's bytes, hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def to_native(array: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers in native byte order and C-contiguous, as the kernels want them; copied only where needed."""
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def read_image(path: Path | str, header: Header) -> Pixels:
+    """Image of one HDU, scaled by BSCALE and BZERO: uint16 for 16-bit unsigned pixels, else float32; BLANK is NaN.
+
+    Raises
+    ------
+    BadFrame
+        The HDU holds no two-dimensional image, or its pixels cannot be read.
+    """
+    try:
+        image = _read_tiles(path, header) if header.get("ZIMAGE") is True else _read_plain(path, header)
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, OverflowError, MemoryError) as error:
+        raise BadFrame(f"HDU {header.index}: pixels cannot be read: {' '.join(str(error).split())}") from error
+    if image.ndim != 2 or 0 in image.shape:
+        raise BadFrame(f"HDU {header.index}: no two-dimensional image but {image.ndim} axes")
+    return image
+
+
+def _read_plain(path: Path | str, header: Header) -> Pixels:
+    bitpix, naxis = header.get("BITPIX"), header.get("NAXIS")
+    axes = [header.get(f"NAXIS{axis}") for axis in range(1, naxis + 1)] if isinstance(naxis, int) else []
+    shape = tuple(axis for axis in reversed(axes) if isinstance(axis, int))
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 2 or not isinstance(bitpix, int) or header.get("XTENSION", "IMAGE") != "IMAGE":
+        raise BadFrame(f"HDU {header.index}: no two-dimensional image but {len(shape)} axes")
+    with Path(path).open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if packed:
+            with gzip.open(file) as plain:
+                raw = _bytes(cast(BinaryIO, plain), header)
+        else:
+            raw = _bytes(file, header)
+    return _scaled(np.frombuffer(raw, dtype=_TYPES[bitpix]).reshape(shape), header)
+
+
+def _bytes(file: BinaryIO, header: Header) -> bytes:
+    file.seek(header.data_offset)
+    raw = file.read(header.data_size)
+    if len(raw) != header.data_size:
+        raise BadFrame(f"HDU {header.index}: truncated, {len(raw)} of {header.data_size} bytes of pixels")
+    return raw
+
+
+def _scaled(array: NDArray[Any], header: Header) -> Pixels:
+    scale, zero, blank = header.get("BSCALE", 1), header.get("BZERO", 0), header.get("BLANK")
+    if isinstance(scale, str | bool) or isinstance(zero, str | bool) or scale is None or zero is None or scale == 0:
+        raise BadFrame(f"HDU {header.index}: BSCALE is {scale!r}, BZERO is {zero!r}")
+    if array.dtype == np.dtype(">i2") and scale == 1 and zero == 32768 and not isinstance(blank, int):
+        image = array.view(">u2").astype(np.uint16)
+        image ^= np.uint16(0x8000)
+        return image
+    if array.dtype.kind == "f" and scale == 1 and zero == 0:
+        return array.astype(np.float32, order="C")
+    values = array.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        pixels = (values * float(scale) + float(zero)).astype(np.float32)
+    if array.dtype.kind in "iu" and isinstance(blank, int):
+        pixels[values == blank] = np.nan
+    return pixels
+
+
+def _read_tiles(path: Path | str, header: Header) -> Pixels:
+    import fitsio
+
+    with Path(path).open("rb") as file:
+        # through its descriptor, as cfitsio takes brackets, colons and the like in a name for instructions
+        try:
+            with fitsio.FITS(f"/proc/self/fd/{file.fileno()}") as hdus:
+                image = hdus[header.index].read()
+        except OSError as error:
+            raise BadFrame(f"HDU {header.index}: {' '.join(str(error).split())[:200]}") from error
+    if image is None:
+        raise BadFrame(f"HDU {header.index}: no pixels")
+    while image.ndim > 2 and image.shape[0] == 1:
+        image = image[0]
+    return to_native(image) if image.dtype == np.uint16 else to_native(image.astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class ProductHDU:
+    """An image extension of a product: EXTNAME, pixels (rows, columns), cards."""
+
+    name: str
+    data: NDArray[Any]
+    cards: tuple[Card, ...] = ()
+
+
+def write_product(path: Path | str, cards: Sequence[Card], hdus: Iterable[ProductHDU]) -> None:
+    """Write a product whole or not at all: temporary name, fsync, rename, fsync of the directory.
+
+    The same input gives the same bytes. Every HDU carries DATASUM and CHECKSUM. `hdus` may be a generator, so that one
+    detector at a time is in memory; an error that it raises leaves nothing behind.
+
+    Raises
+    ------
+    OSError
+        Disk full, no permission, …
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(
+                _hdu([("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards], b"")
+            )
+            for hdu in hdus:
+                _write_hdu(file, hdu)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
+    data = hdu.data
+    unsigned = data.dtype == np.uint16
+    if unsigned:
+        data = (data ^ np.uint16(0x8000)).view(np.int16)
+    rows, columns = data.shape
+    cards: list[Card] = [
+        ("XTENSION", "IMAGE", "image extension"),
+        ("BITPIX", _BITPIX[data.dtype.str[1:]], ""),
+        ("NAXIS", 2, ""),
+        ("NAXIS1", columns, ""),
+        ("NAXIS2", rows, ""),
+        ("PCOUNT", 0, ""),
+        ("GCOUNT", 1, ""),
+        ("EXTNAME", hdu.name, ""),
+    ]
+    if unsigned:
+        cards += [("BSCALE", 1, ""), ("BZERO", 32768, "unsigned 16-bit integers")]
+    raw = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(">")).tobytes()
+    raw += bytes(-len(raw) % BLOCK)
+    file.write(_hdu([*cards, *hdu.cards], raw))
+    file.write(raw)
+
+
+def _hdu(cards: Sequence[Card], raw: bytes) -> bytes:
+    """Header block of an HDU with its sums; CHECKSUM is computed over header and data with the card at '0' * 16."""
+    datasum = sum32(raw)
+    text = "".join(format_card(*card) for card in cards)
+    text += format_card("CHECKSUM", "0" * 16) + format_card("DATASUM", str(datasum)) + f"{'END':<80}"
+    text += " " * (-len(text) % BLOCK)
+    checksum = encode(sum32(text.encode("ascii"), datasum))
+    return text.replace(f"CHECKSUM= '{'0' * 16}'", f"CHECKSUM= '{checksum}'", 1).encode("ascii")
