@@ -9,15 +9,18 @@ import click
 from services.cli.common import emit, json_option, say
 from services.core.errors import BadSettings
 
+EPILOG = """\b
+Examples:
+  nightferry config check /etc/nightferry/summit.yaml
+  nightferry config check summit.yaml --json"""
+
 
 @click.group()
 def config() -> None:
     """Work with the settings file of a host."""
 
 
-@config.command(
-    epilog="\b\nExamples:\n  nightferry config check /etc/nightferry/summit.yaml\n  nightferry config check summit.yaml --json"
-)
+@config.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def check(file: Path, as_json: bool) -> int:

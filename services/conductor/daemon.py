@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from processors.associate import CalibrationKey
 from redis import Redis
+from sqlalchemy import Connection
 
+from processors.associate import CalibrationKey, MasterRef
 from processors.identity import FrameIdentity, SequenceRef
-from services.conductor.plan import FrameView, MasterView, Rules, TaskView, View, plan
+from services.conductor.plan import FrameView, Rules, TaskView, View, plan
 from services.core.daemon import Backoff, Daemon
 from services.core.errors import RedisUnreachable
 from services.core.ledger import centre
@@ -41,7 +42,8 @@ class Conductor:
             sequence_quiet_s=conduct.sequence_quiet_s,
             calibration_wait_s=conduct.calibration_wait_s,
             calibration_max_age_days=conduct.calibration_max_age_days,
-            min_inputs={"bias": conduct.min_bias, "flat": conduct.min_flat},
+            min_bias=conduct.min_bias,
+            min_flat=conduct.min_flat,
             reduce_without=frozenset(conduct.reduce_without),
         )
         self._planned_event = -1
@@ -89,7 +91,7 @@ class Conductor:
         fields = {"seconds": time.monotonic() - started, "frames": len(view.frames), "new": len(made.new)}
         self._spool.write("conductor_plan", fields)
 
-    def _view(self, conn: centre.Connection) -> View:
+    def _view(self, conn: Connection) -> View:
         production = self._rules.production
         nights = centre.active_nights(conn, now() - _ACTIVE_S)
         rows = centre.tasks_of(conn, production, nights)
@@ -103,7 +105,8 @@ class Conductor:
                 TaskView(row.task, row.kind, row.state, dict(row.parameters), tuple(inputs[row.task])) for row in rows
             ),
             masters=tuple(
-                MasterView(row.sha256, CalibrationKey(**row.key)) for row in centre.calibrations_of(conn, production)
+                MasterRef(CalibrationKey(**row.key), row.date_obs, row.path, row.sha256)
+                for row in centre.calibrations_of(conn, production)
             ),
         )
 

@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from processors.associate import CalibrationKey, MasterRef, calibration_key, matching_masters
-
+from processors.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups, matching_masters
 from processors.identity import FrameIdentity
 from services.core.ledger.centre import NewTask
 
-REDUCED: Final = frozenset({"science", "standard"})
+_BUILT: Final = frozenset({"bias", "flat", "skyflat"})
 _SETTLED: Final = frozenset({"done", "failed"})
-_PENDING: Final = "pending:"
+_PENDING: Final = "(pending)"
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,12 @@ class TaskView:
 
 
 @dataclass(frozen=True)
-class MasterView:
-    """A master that is ready to be used."""
-
-    sha256: str
-    key: CalibrationKey
-
-
-@dataclass(frozen=True)
 class View:
     """All that planning looks at."""
 
     frames: tuple[FrameView, ...]
     tasks: tuple[TaskView, ...]
-    masters: tuple[MasterView, ...]
+    masters: tuple[MasterRef, ...]
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,8 @@ class Rules:
     sequence_quiet_s: float
     calibration_wait_s: float
     calibration_max_age_days: int
-    min_inputs: Mapping[str, int]
+    min_bias: int
+    min_flat: int
     reduce_without: frozenset[str]
 
 
@@ -98,6 +90,11 @@ class _Group:
     frames: tuple[FrameView, ...]
     gathered: bool  # every sequence complete, or quiet for long enough
 
+    @property
+    def date_obs(self) -> str:
+        """The middle one of the frames' times (they are in order of time)."""
+        return self.frames[len(self.frames) // 2].identity.date_obs
+
 
 def plan(view: View, rules: Rules, now: float) -> Plan:
     """Decide what to do.
@@ -116,34 +113,34 @@ def plan(view: View, rules: Rules, now: float) -> Plan:
         if name not in tasks:
             new.append(_new(name, "check", "checks", frame.identity.night, {}, ((frame.sha256, "frame"),)))
     groups = _groups(view.frames, rules, now)
-    masters = [MasterRef(master.key, master.sha256) for master in view.masters]
-    pending = [
-        MasterRef(group.key, _PENDING + group.task) for group in groups if _comes(group, tasks.get(group.task), rules)
+    # A master that is still to come competes with those that exist: a frame waits for tonight's.
+    masters = list(view.masters)
+    masters += [
+        MasterRef(group.key, group.date_obs, path=_PENDING)
+        for group in groups
+        if _comes(group, tasks.get(group.task), rules)
     ]
     for group in groups:
-        _plan_master(group, tasks.get(group.task), masters, pending, checked, rules, new, freed)
+        _plan_master(group, tasks.get(group.task), masters, checked, rules, new, freed)
     for frame in view.frames:
         if frame.identity.obstype in REDUCED:
-            _plan_reduction(frame, tasks, masters, pending, checked, rules, now, new, freed)
+            _plan_reduction(frame, tasks, masters, checked, rules, now, new, freed)
     return Plan(tuple(new), tuple(freed))
 
 
 def _groups(frames: Sequence[FrameView], rules: Rules, now: float) -> list[_Group]:
-    members: dict[CalibrationKey, list[FrameView]] = {}
-    for frame in frames:
-        key = calibration_key(frame.identity)
-        if key is not None:
-            members.setdefault(key, []).append(frame)
     groups = []
-    for key, found in members.items():
+    for key, found in calibration_groups((frame, frame.identity) for frame in frames).items():
+        if key.kind not in _BUILT:
+            continue
         digest = hashlib.sha256(repr(sorted(asdict(key).items())).encode()).hexdigest()[:12]
         name = f"{rules.production}-{key.kind}-{key.instrument}-{key.night}-{digest}"
         quiet = now - max(frame.arrived_at for frame in found) >= rules.sequence_quiet_s
-        groups.append(_Group(key, name, tuple(found), quiet or _complete(found)))
+        groups.append(_Group(key, name, found, quiet or _complete(key, found)))
     return groups
 
 
-def _complete(frames: Sequence[FrameView]) -> bool:
+def _complete(key: CalibrationKey, frames: Sequence[FrameView]) -> bool:
     """Every sequence that the headers speak of is there, each exposure with all its detectors."""
     detectors: dict[tuple[str, int], set[str]] = {}
     totals: dict[str, int] = {}
@@ -153,7 +150,7 @@ def _complete(frames: Sequence[FrameView]) -> bool:
             return False
         totals[identity.sequence.id] = identity.sequence.total
         detectors.setdefault((identity.sequence.id, identity.sequence.num), set()).update(identity.detectors)
-    wanted = max(frame.identity.expected_detectors for frame in frames)
+    wanted = 1 if key.detector else max(frame.identity.expected_detectors for frame in frames)
     return all(
         len(detectors.get((sequence, num), ())) >= wanted
         for sequence, total in totals.items()
@@ -170,14 +167,13 @@ def _comes(group: _Group, task: TaskView | None, rules: Rules) -> bool:
 
 def _enough(group: _Group, rules: Rules) -> bool:
     exposures = {frame.identity.expid for frame in group.frames}
-    return len(exposures) >= rules.min_inputs[group.key.kind]
+    return len(exposures) >= (rules.min_bias if group.key.kind == "bias" else rules.min_flat)
 
 
 def _plan_master(
     group: _Group,
     task: TaskView | None,
     masters: Sequence[MasterRef],
-    pending: Sequence[MasterRef],
     checked: set[str],
     rules: Rules,
     new: list[NewTask],
@@ -188,8 +184,8 @@ def _plan_master(
         return
     inputs: list[tuple[str, str]] = [(name, "frame") for name in sorted(names)]
     if group.key.kind != "bias":
-        matches = matching_masters(group.frames[0].identity, [*masters, *pending], rules.calibration_max_age_days)
-        if matches.bias is not None and matches.bias.sha256.startswith(_PENDING):
+        matches = matching_masters(group.frames[0].identity, masters, rules.calibration_max_age_days)
+        if matches.bias is not None and matches.bias.path == _PENDING:
             return
         if matches.bias is not None:
             inputs.append((matches.bias.sha256, "bias"))
@@ -205,7 +201,6 @@ def _plan_reduction(
     frame: FrameView,
     tasks: Mapping[str, TaskView],
     masters: Sequence[MasterRef],
-    pending: Sequence[MasterRef],
     checked: set[str],
     rules: Rules,
     now: float,
@@ -220,9 +215,9 @@ def _plan_reduction(
         return
     if task.state != "waiting" or frame.sha256 not in checked:
         return
-    matches = matching_masters(frame.identity, [*masters, *pending], rules.calibration_max_age_days)
+    matches = matching_masters(frame.identity, masters, rules.calibration_max_age_days)
     chosen = {"bias": matches.bias, "flat": matches.flat}
-    if any(master is not None and master.sha256.startswith(_PENDING) for master in chosen.values()):
+    if any(master is not None and master.path == _PENDING for master in chosen.values()):
         return
     missing = {kind for kind, master in chosen.items() if master is None}
     if missing and (now - frame.arrived_at < rules.calibration_wait_s or not missing <= rules.reduce_without):

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from transfer.checksum import sha256_file
 
-from services.conductor.plan import REDUCED
+from processors.associate import REDUCED
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger
 from services.core.ledger.schema import frames, products, qa, tasks
@@ -69,7 +69,8 @@ def count(layout: Layout, summit: Ledger, centre: Ledger, patterns: Sequence[str
         states = telescope.count_states(conn)
         quarantined = len(telescope.quarantined_files(conn))
     with centre.begin() as conn:
-        obstypes = dict(conn.execute(select(frames.c.obstype, func.count()).group_by(frames.c.obstype)).tuples().all())
+        query = select(frames.c.obstype, func.count()).group_by(frames.c.obstype)
+        obstypes: dict[str, int] = {obstype: number for obstype, number in conn.execute(query)}
         task_states = Counter({(kind, state): n for kind, state, n in conn.execute(_BY_STATE)})
     return Counts(
         written=sum(1 for _ in walk(layout.camera, Matcher(patterns))),
@@ -79,7 +80,7 @@ def count(layout: Layout, summit: Ledger, centre: Ledger, patterns: Sequence[str
         checked=task_states["check", "done"],
         to_reduce=sum(n for obstype, n in obstypes.items() if obstype in REDUCED),
         reduced=task_states["reduce", "done"],
-        masters=task_states["bias", "done"] + task_states["flat", "done"],
+        masters=sum(task_states[kind, "done"] for kind in ("bias", "flat", "skyflat")),
         open_tasks=sum(n for (_, state), n in task_states.items() if state not in ("done", "failed")),
         failed_tasks=sum(n for (_, state), n in task_states.items() if state == "failed"),
         quarantined=quarantined,

@@ -55,4 +55,5 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def _figure(page: Path, image: Path) -> str:
     source = html.escape(os.path.relpath(image, page.parent))
     name = html.escape(image.stem)
-    return f"<figure><a href='{source}'><img src='{source}' alt='{name}' loading='lazy'></a><figcaption>{name}</figcaption></figure>"
+    picture = f"<a href='{source}'><img src='{source}' alt='{name}' loading='lazy'></a>"
+    return f"<figure>{picture}<figcaption>{name}</figcaption></figure>"

@@ -154,9 +154,7 @@ def _watch_the_night(
                 if time.monotonic() - started > options.timeout_s:
                     progress.note(f"gave up after {options.timeout_s:.0f} s")
                     return
-                if victims and _due(
-                    counts, camera.expected, len(supervisor.units) - len(victims), len(supervisor.units)
-                ):
+                if victims and _due(counts, camera.expected, len(victims), len(supervisor.units)):
                     progress.note(f"SIGKILL to {victims[0]}")
                     supervisor.kill(victims.pop(0))
                 time.sleep(0.2)
@@ -165,9 +163,9 @@ def _watch_the_night(
         camera.thread.join(timeout=10)
 
 
-def _due(counts: Counts, expected: int, killed: int, victims: int) -> bool:
+def _due(counts: Counts, expected: int, left: int, victims: int) -> bool:
     """Spread the kills over the night: one after each equal share of frames that have arrived."""
-    return counts.arrived >= expected * (killed + 0.5) / (victims + 1)
+    return counts.arrived >= expected * (victims - left + 0.5) / (victims + 1)
 
 
 class _Camera:

@@ -131,7 +131,7 @@ class Route:
         self._spool.write("bundle_sent", fields, {"route": self._name})
 
     def _settle(self, bundle: Bundle, receipt: Receipt) -> None:
-        """The receiver's word: first the ledger, then the outbox (a crash in between is mended by `_finish_or_wait`)."""
+        """The receiver's word: first the ledger, then the outbox (`_finish_or_wait` mends a crash in between)."""
         manifest = bundle.manifest
         document = receipt.to_json().decode()
         reasons = "; ".join(f"{frame.name}: {frame.reason}" for frame in receipt.frames if frame.reason)

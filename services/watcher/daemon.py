@@ -143,7 +143,7 @@ class Watcher:
         self._spool.write("frame_seen", {"bytes": frame.size, "seconds": seconds, "duplicate": not new}, tags)
 
     def _give_up(self, candidate: Candidate) -> None:
-        """Quarantine: the raw file stays where it is, untouched; a note with the reason says that a person must look."""
+        """Quarantine: the raw file stays untouched where it is; a note tells a person the reason."""
         path, reason = candidate.path, candidate.fault or "unknown"
         note = self._note(path)
         note.parent.mkdir(parents=True, exist_ok=True)

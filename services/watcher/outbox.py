@@ -17,6 +17,7 @@ from transfer.pack import RawFrame, pack
 from services.core.daemon import Daemon
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, now
+from services.core.ledger.states import advance
 from services.core.log import get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
@@ -30,7 +31,7 @@ def outbox_dir(settings: Settings, route: str) -> Path:
 
 
 class Outbox:
-    """Frames that a route has not packed yet → bundles, each recorded in the ledger once it lies whole on the disk."""
+    """Frames that a route has not packed yet → bundles, each recorded once it lies whole on the disk."""
 
     def __init__(self, settings: Settings, name: str, route: RouteSettings, ledger: Ledger, spool: Spool) -> None:
         self._site = settings.site
@@ -45,7 +46,7 @@ class Outbox:
         self.flush_s = route.flush_s
 
     def recover(self) -> None:
-        """After a crash: sweep unfinished files away, take bundles into the ledger that were packed but not recorded."""
+        """After a crash: sweep unfinished files away, and record bundles that were packed but not recorded."""
         for leftover in self._dir.glob(".*"):
             leftover.unlink()
         with self._ledger.begin() as conn:
@@ -114,7 +115,7 @@ class Outbox:
             for row in batch:
                 reason = _no_longer_there(row)
                 if reason is not None:
-                    telescope.advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
+                    advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
                     self._log.error("quarantined", frame=row.name, reason=reason)
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             raise error  # a full or broken disk: the daemon stops with one line, and systemd starts it again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def preload() -> None:
-    """Import what jobs use, and run every kernel once on a tiny frame so that it is compiled (or read from its cache)."""
+    """Import what jobs use, and run every kernel once, so that it is compiled (or read from its cache)."""
     import fitsio  # noqa: F401
     from processors.warm_up import warm_up
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def task_log(log_dir: Path, night: str, task: str) -> Iterator[logging.Logger]:
     directory.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(directory / f"{task}.log", encoding="utf-8")
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
-    formatter.converter = _gmtime
+    formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logger = logging.Logger(task, level=logging.INFO)  # its own, below no root: nothing is said twice
     logger.addHandler(handler)
@@ -23,9 +24,3 @@ def task_log(log_dir: Path, night: str, task: str) -> Iterator[logging.Logger]:
         yield logger
     finally:
         handler.close()
-
-
-def _gmtime(seconds: float | None) -> object:
-    import time
-
-    return time.gmtime(seconds)

@@ -1,4 +1,4 @@
-"""The tasks themselves: inputs from the ledger, numbers and products from `processors`, and how the result is recorded."""
+"""The tasks themselves: inputs from the ledger, products from `processors`, and how both are recorded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a task: a raw frame or a calibration product, where it lies and what the ledger says its sha256 is."""
+    """One input of a task: a raw frame or a calibration product, where it lies, and its sha256 by the ledger."""
 
     sha256: str
     role: str

@@ -178,12 +178,20 @@ def add_products(conn: Connection, task: str, made: Iterable[Product], now: floa
 
 
 def add_calibration(
-    conn: Connection, made: Product, *, production: str, night: str, key: Mapping[str, Any], task: str, now: float
+    conn: Connection,
+    made: Product,
+    *,
+    production: str,
+    night: str,
+    date_obs: str,
+    key: Mapping[str, Any],
+    task: str,
+    now: float,
 ) -> None:
     """Record a master; an older one from the same task is superseded."""
     conn.execute(delete(calibrations).where(calibrations.c.task == task))
     row = {"sha256": made.sha256, "path": made.path, "kind": made.kind, "production": production, "night": night}
-    upsert(conn, calibrations, {**row, "key": dict(key), "task": task, "created_at": now})
+    upsert(conn, calibrations, {**row, "date_obs": date_obs, "key": dict(key), "task": task, "created_at": now})
 
 
 def set_qa(conn: Connection, task: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,9 +13,9 @@ def insert_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     """Insert the rows whose primary key is not there yet; how many were new."""
     if not rows:
         return 0
-    statement = _insert(conn, table).on_conflict_do_nothing()
-    # One by one: a rowcount over many parameter sets is not defined on every driver.
-    return sum(max(0, conn.execute(statement, dict(row)).rowcount) for row in rows)
+    # What is returned is what was inserted; a row count is not defined on every driver.
+    statement = _insert(conn, table).on_conflict_do_nothing().returning(next(iter(table.primary_key)))
+    return sum(len(conn.execute(statement, dict(row)).all()) for row in rows)
 
 
 def upsert(conn: Connection, table: Table, row: Mapping[str, Any]) -> None:

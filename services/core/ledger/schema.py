@@ -156,6 +156,7 @@ calibrations = Table(
     Column("kind", String(16), nullable=False),
     Column("production", String(32), nullable=False),
     Column("night", String(8), nullable=False, index=True),
+    Column("date_obs", String(40), nullable=False),  # the middle of its inputs' times, ISO, UTC
     Column("key", JSON, nullable=False),
     Column("task", String(200), ForeignKey("tasks.task"), nullable=False),
     Column("created_at", Double, nullable=False),

@@ -128,6 +128,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("production", sa.String(length=32), nullable=False),
         sa.Column("night", sa.String(length=8), nullable=False),
+        sa.Column("date_obs", sa.String(length=40), nullable=False),
         sa.Column("key", sa.JSON(), nullable=False),
         sa.Column("task", sa.String(length=200), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),

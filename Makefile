@@ -1,0 +1,51 @@
+# The README's commands. Everything lives in .venv; nothing else on the machine is touched, except that `make test`
+# installs missing servers with apt when it runs as root.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DATA   ?=
+ROOT   ?= demo-run
+CHAOS  ?=
+
+.PHONY: help demo test test-slow lint bench clean
+
+help:
+	@echo "make demo [DATA=DIR] [ROOT=DIR] [CHAOS=1]   play a night through the whole chain on this host"
+	@echo "make test                                   install what the tests need, lint, test"
+	@echo "make test-slow                              the long campaigns"
+	@echo "make lint                                   ruff, mypy, import-linter"
+	@echo "make bench                                  every benchmark, quick"
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/nightferry demo $(DATA) --root $(ROOT) $(if $(CHAOS),--chaos)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.dev
+	deploy/install/test-servers.sh
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(VENV)/.dev
+	deploy/install/test-servers.sh
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.dev
+	for bench in bench/*.py; do $(BIN)/python $$bench --quick || exit 1; done
+
+clean:
+	rm -rf $(VENV) demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

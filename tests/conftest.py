@@ -1,0 +1,24 @@
+"""Fixtures for every test: real servers, the real data beside the project, a frozen place in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = [
+    "tests.fixtures.influx",
+    "tests.fixtures.postgres",
+    "tests.fixtures.redis",
+]
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real frames that lie beside the project and never in it."""
+    path = REPOSITORY.parent / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("the real data (../shared/data) are not on this host")
+    return path

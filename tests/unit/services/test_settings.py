@@ -1,0 +1,99 @@
+"""Settings: every mistake at once, each with its place and what was expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from services.cli.config import config
+from services.core.errors import BadSettings
+from services.core.settings import Secret, load_settings
+
+GOOD = """\
+site: summit
+state_dir: /var/lib/nightferry
+ledger: {url: "sqlite:////var/lib/nightferry/ledger.sqlite"}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "host.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_small_file_gets_the_defaults(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, GOOD))
+    assert settings.log.format == "json"
+    assert settings.metrics_spool == Path("/var/lib/nightferry/metrics.sqlite")
+
+
+def test_every_mistake_is_told_at_once_with_line_and_path(tmp_path: Path) -> None:
+    text = GOOD + (
+        "watch:\n"
+        "  dirs: [relative/path]\n"
+        "  rescan_s: soon\n"
+        "routes:\n"
+        "  centre:\n"
+        "    url: ftp://host/path\n"
+        "    batch_frames: 0\n"
+        "    bandwith_mbit_s: 3\n"
+    )
+    path = write(tmp_path, text)
+    with pytest.raises(BadSettings) as caught:
+        load_settings(path)
+    told = "\n".join(caught.value.mistakes)
+    assert len(caught.value.mistakes) == 5
+    assert f"{path}:5: watch.dirs.0: expected an absolute path" in told
+    assert f"{path}:6: watch.rescan_s:" in told and "'soon'" in told
+    assert f"{path}:9: routes.centre.url: expected sftp://" in told
+    assert f"{path}:10: routes.centre.batch_frames:" in told and "greater than or equal to 1" in told
+    assert f"{path}:11: routes.centre.bandwith_mbit_s: unknown key" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b\n", "expected a mapping"),
+        ("site: [\n", "not YAML"),
+        (GOOD + "site: other\n", "the key stands twice"),
+        (GOOD + "watch: {dirs: [/data]}\n", "'watch' needs at least one destination"),
+        (GOOD + "routes: {r: {url: 'sftp://u@h/p'}}\n", "needs 'key_file' and 'known_hosts'"),
+        (GOOD + "redis: {url: 'redis://:secret@host/0'}\n", "a password in the address is not allowed"),
+        (GOOD + "metrics: {influxdb: {url: 'http://h', org: o, bucket: b, token: abc}}\n", "metrics.influxdb.token"),
+        (GOOD.replace("sqlite:////", "sqlite:///"), "expected sqlite:////absolute/path"),
+        (GOOD + "conduct: {}\n", "need 'redis'"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings(write(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_a_secret_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("s3cret\nsecond line\n")
+    monkeypatch.setenv("NF_TOKEN", "from-env")
+    assert Secret(file=tmp_path / "token").read() == "s3cret"
+    assert Secret(env="NF_TOKEN").read() == "from-env"
+    with pytest.raises(BadSettings, match="NF_ABSENT: is empty or not set"):
+        Secret(env="NF_ABSENT").read()
+    with pytest.raises(BadSettings, match="cannot be read"):
+        Secret(file=tmp_path / "absent").read()
+
+
+def test_config_check_exits_with_2_and_looks_at_the_host_too(tmp_path: Path) -> None:
+    text = GOOD + "watch: {dirs: [/no/such/dir]}\nroutes: {disk: {url: 'file:///backup'}}\n"
+    result = CliRunner().invoke(config, ["check", str(write(tmp_path, text))], standalone_mode=False)
+    assert result.return_value == 2
+    assert "watch.dirs.0: expected an existing directory, got /no/such/dir" in result.stderr
+
+
+def test_the_documented_examples_are_good() -> None:
+    directory = Path(__file__).parents[3] / "deploy" / "config"
+    examples = sorted(directory.glob("*.yaml"))
+    assert {path.name for path in examples} == {"summit.yaml", "centre.yaml"}
+    for path in examples:
+        load_settings(path)
