@@ -1,0 +1,23 @@
+"""Names of the bits in a product's MASK plane."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import Final
+
+from processors.card_text import Card
+
+
+class Mask(IntFlag):
+    """Why a pixel is not to be trusted."""
+
+    BAD = 1  # in a bad section of the instrument file
+    SATURATED = 2  # raw value at or above the amplifier's saturation
+    NO_FLAT = 4  # the flat is not usable here; no flat was applied
+    NOT_A_NUMBER = 8  # the raw value, or that of a calibration, is NaN or infinite; SCI is 0
+    COSMIC = 16  # struck by a cosmic ray
+
+
+MASK_CARDS: Final[tuple[Card, ...]] = tuple(
+    (f"MASK{bit.value.bit_length() - 1}", bit.name or "", f"bit {bit.value} of the MASK plane") for bit in Mask
+)
