@@ -40,9 +40,9 @@ def combine(
 
     Per pixel, values outside [median - low σ, median + high σ] are rejected once, where σ is the larger of the width
     of the middle half of the values (made a Gaussian σ with Blom's (1958) normal order statistics) and the noise
-    expected, √(noise[0] + noise[1] · median). With three values the middle half says nothing and only the expected noise
-    clips; one or two values are never clipped. NaN is left out. `variance` is that of the mean: the sample variance of
-    what was kept, but no less than the expected one, over `count`; for the median times π/2.
+    expected, √(noise[0] + noise[1] · median). With three values the middle half says nothing and only the expected
+    noise clips; one or two values are never clipped. NaN is left out. `variance` is that of the mean: the sample
+    variance of what was kept, but no less than the expected one, over `count`; for the median times π/2.
 
     Parameters
     ----------
@@ -92,49 +92,64 @@ def _width_factors(most: int) -> F4:
 
 
 @inlined
-def _insert_sorted(values: Any, n: Any, new: Any) -> None:
-    place = n
-    while place > 0 and values[place - 1] > new:
-        values[place] = values[place - 1]
-        place -= 1
-    values[place] = new
+def _sorted_finite(tile: Any, y: Any, x: Any, values: Any) -> Any:
+    """Fill `values` with the finite values of a pixel in order; their number."""
+    n = 0
+    for k in range(tile.shape[0]):
+        new = tile[k, y, x]
+        if np.isfinite(new):
+            place = n
+            while place > 0 and values[place - 1] > new:
+                values[place] = values[place - 1]
+                place -= 1
+            values[place] = new
+            n += 1
+    return n
+
+
+@inlined
+def _inside(values: Any, n: Any, lowest: Any, highest: Any) -> Any:
+    """First and last + 1 of the sorted values from lowest to highest."""
+    first, last = 0, n
+    while values[first] < lowest:
+        first += 1
+    while values[last - 1] > highest:
+        last -= 1
+    return first, last
+
+
+@inlined
+def _scatter(values: Any, first: Any, last: Any) -> Any:
+    """Mean and sample variance of values[first:last]; the variance of one value is 0."""
+    total, squares = 0.0, 0.0
+    for k in range(first, last):
+        total += values[k]
+    mean = total / (last - first)
+    for k in range(first, last):
+        squares += (values[k] - mean) ** 2
+    return mean, squares / max(last - first - 1, 1)
 
 
 @kernel
-def _combine(
-    tile: Any, widths: Any, low: Any, high: Any, noise0: Any, noise1: Any, median: Any, value: Any, variance: Any, count: Any
-) -> None:  # fmt: skip
+def _combine(tile: Any, widths: Any, low: Any, high: Any, noise0: Any, noise1: Any, median: Any,
+             value: Any, variance: Any, count: Any) -> None:  # fmt: skip
     images, rows, columns = tile.shape
     values = np.empty(images, np.float32)
     for y in range(rows):
         for x in range(columns):
-            n = 0
-            for k in range(images):
-                new = tile[k, y, x]
-                if np.isfinite(new):
-                    _insert_sorted(values, n, new)
-                    n += 1
+            n = _sorted_finite(tile, y, x, values)
             if n == 0:
                 value[y, x], variance[y, x], count[y, x] = np.nan, np.nan, 0
                 continue
             middle = np.float32(0.5) * (values[(n - 1) // 2] + values[n // 2])
             expected = noise0 + noise1 * max(middle, np.float32(0))
-            first, last = 0, n
             sigma = max((values[n - 1 - n // 4] - values[n // 4]) * widths[n], np.sqrt(expected))
+            first, last = 0, n
             if n > 2 and sigma > 0:
-                while values[first] < middle - low * sigma:
-                    first += 1
-                while values[last - 1] > middle + high * sigma:
-                    last -= 1
+                first, last = _inside(values, n, middle - low * sigma, middle + high * sigma)
             kept = last - first
-            total = 0.0
-            for k in range(first, last):
-                total += values[k]
-            mean = total / kept
-            squares = 0.0
-            for k in range(first, last):
-                squares += (values[k] - mean) ** 2
-            spread = max(squares / (kept - 1) if kept > 1 else 0.0, expected)
+            mean, spread = _scatter(values, first, last)
+            spread = max(spread, expected)
             if median:
                 mean = 0.5 * (values[(first + last - 1) // 2] + values[(first + last) // 2])
                 spread *= 0.5 * np.pi if kept > 2 else 1.0

@@ -55,7 +55,7 @@ class Master:
         return MasterRef(self.key, self.date_obs, str(self.path), self.sha256)
 
     def plane(self, detector: str, name: Literal["VALUE", "VAR", "COUNT"] = "VALUE") -> F4:
-        """A plane of a detector, float32: value (bias: ADU above the overscan; flat: 1 on average), variance, inputs."""
+        """A plane of a detector, float32: value (ADU above the overscan; flat: 1 on average), variance, inputs."""
         header = self.hdus.get(f"{detector}-{name}")
         if header is None:
             raise NoCalibration(f"{self.path.name} has no detector {detector}")
@@ -74,16 +74,15 @@ def build_master(
 ) -> Master:
     """Combine calibration frames of one key into a master and write it to `path`.
 
-    Biases are overscan-subtracted, trimmed and averaged, in ADU. Flats are reduced to electrons with `bias` (without one
-    the overscan alone is subtracted), divided by their exposure's level, averaged, and divided by the level of the whole:
-    detectors of one file keep their relative sensitivity. Values outside 3 σ are rejected per pixel, saturated ones do
-    not count. Inputs with a wrong level, too much saturation or too little light are left out, with the reason in the
+    Biases are overscan-subtracted, trimmed and averaged, in ADU. Flats are reduced to electrons with `bias` (without
+    one the overscan alone is subtracted), divided by their exposure's level and averaged: detectors of one file keep
+    their relative sensitivity. Values outside 3 σ are rejected per pixel, saturated ones do not count. Inputs with a wrong level, too much saturation or too little light are left out, with the reason in the
     product. Planes per detector: VALUE, VAR, COUNT.
 
     Parameters
     ----------
     hashes : sha256 of the frames' bytes by path, where known; others are computed
-    scratch : directory for calibrated images that do not fit into 256 MB; the system's own for temporary files otherwise
+    scratch : directory for calibrated images that do not fit into 256 MB; by default the system's for temporary files
 
     Raises
     ------
@@ -137,7 +136,7 @@ def read_master(path: Path | str, sha256: str | None = None) -> Master:
         InputRef(text[f"NF IN{n} NAME"], text[f"NF IN{n} SHA256"], text[f"NF IN{n} ROLE"])
         for n in range(1, (count if isinstance(count, int) else 0) + 1)
     )
-    rejected = []
+    rejected: list[Rejection] = []
     while (name := text.get(f"NF REJ{len(rejected) + 1} NAME")) is not None:
         rejected.append(Rejection(name, text.get(f"NF REJ{len(rejected) + 1} WHY", "")))
     hdus = {text_of(header.get("EXTNAME")): header for header in headers[1:]}
