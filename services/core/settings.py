@@ -149,7 +149,6 @@ class ReceiveSettings(Section):
     """The receiver at the data centre; all directories on one file system, so that a rename publishes."""
 
     root: AbsolutePath
-    archive_dir: AbsolutePath
     poll_s: PositiveSeconds = 2.0
     stale_part_s: PositiveSeconds = 7 * 86_400.0
 
@@ -216,6 +215,7 @@ class Settings(Section):
 
     site: Name
     state_dir: AbsolutePath
+    archive_dir: AbsolutePath | None = None
     ledger: LedgerSettings
     log: LogSettings = LogSettings()
     instruments_dirs: list[AbsolutePath] = []
@@ -231,8 +231,12 @@ class Settings(Section):
     def _parts_fit(self) -> Settings:
         if self.watch is not None and not self.routes:
             raise ValueError("'watch' needs at least one destination under 'routes'")
-        if self.receive is not None and self.work is None and self.conduct is not None:
-            raise ValueError("'conduct' needs 'work': the conductor must know where products go")
+        if self.watch is not None and self.receive is not None:
+            raise ValueError("'watch' and 'receive' need a ledger each: write two settings files")
+        if self.conduct is not None and self.work is None:
+            raise ValueError("'conduct' needs 'work': the conductor must know leases and attempts")
+        if (self.receive is not None or self.work is not None) and self.archive_dir is None:
+            raise ValueError("'receive' and 'work' need 'archive_dir'")
         if (self.conduct is not None or self.work is not None) and self.redis is None:
             raise ValueError("'conduct' and 'work' need 'redis'")
         return self

@@ -85,7 +85,8 @@ def write_settings(layout: Layout, *, remote: dict[str, Any], redis_url: str, ex
         "site": "centre",
         "state_dir": str(layout.centre / "state"),
         "ledger": {"url": f"sqlite:///{layout.centre / 'state' / 'ledger.sqlite'}"},
-        "receive": {"root": str(layout.centre), "archive_dir": str(layout.archive), "poll_s": 0.5},
+        "archive_dir": str(layout.archive),
+        "receive": {"root": str(layout.centre), "poll_s": 0.5},
         "redis": {"url": redis_url},
         "conduct": {
             "poll_s": 0.3,

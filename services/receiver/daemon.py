@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from transfer.manifest import Arrival, FrameEntry, Receipt
 from transfer.receive import Accepted, accept, clear_inbox, receipt_for, waiting_bundles, write_receipt
 from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -32,6 +31,7 @@ from services.core.metrics.spool import Spool
 from services.core.queues import connect, hint
 from services.core.settings import Settings
 from transfer.errors import Corrupt
+from transfer.manifest import Arrival, FrameEntry, Receipt
 
 
 class _OnManifest(FileSystemEventHandler):
@@ -52,6 +52,8 @@ class Receiver:
         assert settings.receive is not None
         self._daemon = daemon
         self._receive = settings.receive
+        assert settings.archive_dir is not None
+        self._archive = settings.archive_dir
         self._ledger = ledger
         self._spool = spool
         self._log = daemon.log
@@ -62,7 +64,7 @@ class Receiver:
     def run(self) -> None:
         """Receive until the stop signal."""
         root = self._receive.root
-        for directory in (root / "inbox", root / "receipts", root / "quarantine", self._receive.archive_dir):
+        for directory in (root / "inbox", root / "receipts", root / "quarantine", self._archive):
             directory.mkdir(parents=True, exist_ok=True)
         observer = Observer()
         observer.schedule(_OnManifest(self._daemon), str(root / "inbox"))
@@ -85,7 +87,7 @@ class Receiver:
     def _take(self, bundle: str) -> None:
         started = time.monotonic()
         self._identities.clear()
-        accepted = accept(self._receive.root, self._receive.archive_dir, bundle, place=self._place)
+        accepted = accept(self._receive.root, self._archive, bundle, place=self._place)
         arrivals = self._record(accepted)
         receipt = self._receipt(accepted)
         with self._ledger.begin() as conn:
@@ -137,7 +139,7 @@ class Receiver:
     def _receipt(self, accepted: Accepted) -> Receipt:
         with self._ledger.begin() as conn:
             depth = centre.open_tasks(conn)
-        free = shutil.disk_usage(self._receive.archive_dir).free
+        free = shutil.disk_usage(self._archive).free
         return receipt_for(accepted, received=datetime.now(UTC), free_bytes=free, queue_depth=depth)
 
     def _tell(self, arrivals: Sequence[bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from transfer.codecs.registry import codec_named
-from transfer.manifest import Manifest
 from transfer.pack import RawFrame, pack
 
 from services.core.daemon import Daemon
@@ -21,8 +19,10 @@ from services.core.ledger.states import advance
 from services.core.log import get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
+from services.core.version import SOFTWARE
 from services.watcher.batches import due_batches
 from transfer.errors import Corrupt, TransferError
+from transfer.manifest import Manifest
 
 
 def outbox_dir(settings: Settings, route: str) -> Path:
@@ -81,7 +81,7 @@ class Outbox:
                 codec=codec_named(self._route.codec),
                 created=datetime.now(UTC),
                 previous=previous,
-                software=f"nightferry {importlib.metadata.version('nightferry')}",
+                software=SOFTWARE,
             )
         except (TransferError, OSError) as error:
             self._give_back(batch, error)

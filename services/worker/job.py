@@ -12,6 +12,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from sqlalchemy import Row
+
 from processors.errors import ProcessorError
 from processors.instrument import Instruments
 from services.core.errors import LedgerUnreachable
@@ -21,8 +23,9 @@ from services.core.ledger.states import advance
 from services.core.log import bound, get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings, WorkSettings
+from services.worker.kinds import KINDS
 from services.worker.tasklog import task_log
-from services.worker.tasks import Outcome, perform
+from services.worker.tasks import Outcome, inputs_of
 
 
 @dataclass
@@ -63,7 +66,9 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
     started = time.monotonic()
     with _Lease(ledger, task, worker, work.lease_s) as lease, task_log(work.log_dir, row.night, task) as log:
         try:
-            outcome = perform(row, context.settings, context.instruments, ledger, log)
+            with ledger.begin() as conn:
+                inputs = inputs_of(conn, task, context.settings)
+            outcome = KINDS[row.kind](row, inputs, context.settings, context.instruments, log)
         except ProcessorError as error:
             log.error(f"{type(error).__name__}: {error}")
             _settle_failure(ledger, spool, row, str(error), final=True, work=work)
@@ -83,15 +88,13 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             return
         seconds = time.monotonic() - started
         with ledger.begin() as conn:
-            outcome.settle(conn, row, now())
+            outcome.settle(conn, now())
             advance(conn, "task", task, "done", now=now())
         log.info(f"done in {seconds:.3f} s")
     _tell(spool, row, outcome, seconds)
 
 
-def _settle_failure(
-    ledger: Ledger, spool: Spool, row: centre.Row, reason: str, *, final: bool, work: WorkSettings
-) -> None:
+def _settle_failure(ledger: Ledger, spool: Spool, row: Row, reason: str, *, final: bool, work: WorkSettings) -> None:
     again = not final and row.attempts < work.max_attempts
     pause_s = work.retry_backoff_s * 2.0 ** (row.attempts - 1) if again else 0.0
     with ledger.begin() as conn:
@@ -101,10 +104,10 @@ def _settle_failure(
     spool.write("task_failed", {"attempt": row.attempts, "again": again, "reason": reason[:500]}, {"kind": row.kind})
 
 
-def _tell(spool: Spool, row: centre.Row, outcome: Outcome, seconds: float) -> None:
+def _tell(spool: Spool, row: Row, outcome: Outcome, seconds: float) -> None:
     fields = {"seconds": seconds, "attempt": row.attempts, "waited_s": max(0.0, row.updated_at - row.created_at)}
     spool.write("task_done", fields, {"kind": row.kind, "production": row.production, **outcome.tags})
-    spool.write_lines(outcome.lines(spool))
+    spool.write_points(outcome.points)
 
 
 class _Lease:

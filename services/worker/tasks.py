@@ -1,38 +1,103 @@
-"""The tasks themselves: inputs from the ledger, products from `processors`, and how both are recorded."""
+"""What all kinds of task share: their inputs from the ledger, and what they leave behind."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.core.ledger.centre import Connection, Row
+from sqlalchemy import Connection, Row, select
 
-
-@dataclass(frozen=True)
-class Point:
-    """A number to be told to InfluxDB. `time_ns` is the observation's own time where there is one."""
-
-    measurement: str
-    tags: Mapping[str, str]
-    fields: Mapping[str, float | int | bool | str]
+from processors.errors import NoCalibration
+from processors.fits import Frame, read_frame
+from processors.header import read_headers
+from processors.instrument import Instruments
+from processors.masters import Master, read_master
+from services.core.ledger import centre
+from services.core.ledger.schema import calibrations, frames, task_inputs
+from services.core.metrics.spool import Point
+from services.core.settings import Settings
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task leaves behind. `settle` writes it into the ledger, in the transaction that makes the task done."""
+    """What a task leaves behind. `settle` writes it down, in the transaction that makes the task done."""
 
-    settle: Callable[[Connection, Row, float], None]
+    settle: Callable[[Connection, float], None]
     tags: Mapping[str, str] = field(default_factory=dict)
     points: Sequence[Point] = ()
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a task: a raw frame or a calibration product, where it lies, and its sha256 by the ledger."""
+    """One input of a task: a raw frame or a master, and where it lies."""
 
     sha256: str
     role: str
     path: Path
-    identity: Mapping[str, Any]
+
+
+def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
+    """The inputs of a task, frames first.
+
+    Raises
+    ------
+    NoCalibration
+        A master that was chosen has been superseded meanwhile.
+    """
+    assert settings.archive_dir is not None
+    found = []
+    for sha256, role in conn.execute(
+        select(task_inputs.c.sha256, task_inputs.c.role).where(task_inputs.c.task == task)
+    ):
+        if role == "frame":
+            path = (
+                settings.archive_dir / conn.execute(select(frames.c.path).where(frames.c.sha256 == sha256)).scalar_one()
+            )
+        else:
+            stored = select(calibrations.c.path).where(calibrations.c.sha256 == sha256)
+            text = conn.execute(stored).scalar_one_or_none()
+            if text is None:
+                raise NoCalibration(f"the master {role} {sha256[:12]} is superseded")
+            path = Path(text)
+        found.append(Input(sha256, role, path))
+    return sorted(found, key=lambda item: (item.role != "frame", item.role, str(item.path)))
+
+
+def open_frame(path: Path, instruments: Instruments) -> Frame:
+    """A raw frame of the archive, identified by its own header (`BadFrame` otherwise)."""
+    headers = read_headers(path)
+    instrument = instruments.recognise(headers, path.name)
+    return read_frame(path, instrument, headers, instrument.identify(headers, path.name))
+
+
+def open_masters(inputs: Sequence[Input]) -> dict[str, Master]:
+    """The masters among the inputs, by role."""
+    return {item.role: read_master(item.path, item.sha256) for item in inputs if item.role != "frame"}
+
+
+def product_dir(settings: Settings, row: Row, instrument: str, night: str) -> Path:
+    """Where a task's products go; made when it is not there."""
+    assert settings.work is not None
+    directory = settings.work.products_dir / str(row.production) / instrument / night
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def product(path: Path, kind: str) -> centre.Product:
+    """A finished file as the ledger records it."""
+    with path.open("rb") as file:
+        return centre.Product(str(path), hashlib.file_digest(file, "sha256").hexdigest(), kind)
+
+
+def tags_of(frame: Frame) -> dict[str, str]:
+    """The tags that every number of a frame carries."""
+    identity = frame.identity
+    return {"instrument": identity.instrument, "obstype": identity.obstype, "filter": identity.filter}
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping whose tuples are lists, as JSON keeps them."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

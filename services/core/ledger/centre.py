@@ -22,6 +22,11 @@ def add_arrival(conn: Connection, frame: SeenFrame, now: float) -> bool:
     return bool(new)
 
 
+def frame_state(conn: Connection, sha256: str) -> str:
+    """State of a frame in the archive."""
+    return str(conn.execute(select(frames.c.state).where(frames.c.sha256 == sha256)).scalar_one())
+
+
 def add_receipt(conn: Connection, bundle: str, verdict: str, document: str, now: float) -> None:
     """Keep a copy of what was answered."""
     upsert(conn, receipts, {"bundle": bundle, "verdict": verdict, "document": document, "created_at": now})

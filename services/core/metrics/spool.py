@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.core.log import get_logger
@@ -19,6 +20,16 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS points (id INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rejected (id INTEGER PRIMARY KEY, line TEXT NOT NULL, reason TEXT NOT NULL);
 """
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point; `time_ns` is nanoseconds since 1970 UTC, None for now."""
+
+    measurement: str
+    fields: Mapping[str, Field]
+    tags: Mapping[str, str]
+    time_ns: int | None = None
 
 
 class Spool:
@@ -47,6 +58,15 @@ class Spool:
         text = line(measurement, {"site": self._site, **(tags or {})}, fields, time_ns or time.time_ns())
         if text is not None:
             self.write_lines([text])
+
+    def write_points(self, points: Iterable[Point]) -> None:
+        """Append many points in one transaction."""
+        now_ns = time.time_ns()
+        made = (
+            line(point.measurement, {"site": self._site, **point.tags}, point.fields, point.time_ns or now_ns)
+            for point in points
+        )
+        self.write_lines([text for text in made if text is not None])
 
     def write_lines(self, lines: Iterable[str]) -> None:
         """Append lines of line protocol in one transaction."""

@@ -64,7 +64,7 @@ def test_every_mistake_is_told_at_once_with_line_and_path(tmp_path: Path) -> Non
         (GOOD + "redis: {url: 'redis://:secret@host/0'}\n", "a password in the address is not allowed"),
         (GOOD + "metrics: {influxdb: {url: 'http://h', org: o, bucket: b, token: abc}}\n", "metrics.influxdb.token"),
         (GOOD.replace("sqlite:////", "sqlite:///"), "expected sqlite:////absolute/path"),
-        (GOOD + "conduct: {}\n", "need 'redis'"),
+        (GOOD + "conduct: {}\n", "needs 'work'"),
     ],
 )
 def test_a_wrong_file_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:

@@ -1,0 +1,40 @@
+"""The ledger in numbers, and what in it needs a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from services.core.ledger.schema import bundles, files, frames, tasks
+
+
+def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
+    """Frames, bundles and tasks by state, and one line for everything that waits for a person.
+
+    Parameters
+    ----------
+    night : str or None
+        YYYYMMDD: count frames and tasks of this night only.
+    """
+    frame_states = select(frames.c.state, func.count()).group_by(frames.c.state).order_by(frames.c.state)
+    bundle_states = select(bundles.c.state, func.count()).group_by(bundles.c.state).order_by(bundles.c.state)
+    kinds = (tasks.c.kind, tasks.c.state)
+    task_states = select(*kinds, func.count()).group_by(*kinds).order_by(*kinds)
+    failed = select(tasks.c.task, tasks.c.reason).where(tasks.c.state == "failed")
+    if night is not None:
+        frame_states = frame_states.where(frames.c.night == night)
+        task_states = task_states.where(tasks.c.night == night)
+        failed = failed.where(tasks.c.night == night)
+    quarantined = select(files.c.path, files.c.reason).where(files.c.reason.is_not(None))
+    refused = select(bundles.c.bundle, bundles.c.reason).where(bundles.c.state == "refused")
+    return {
+        "frames": {state: number for state, number in conn.execute(frame_states)},
+        "bundles": {state: number for state, number in conn.execute(bundle_states)},
+        "tasks": {f"{kind} {state}": number for kind, state, number in conn.execute(task_states)},
+        "needs_a_person": [
+            *(f"quarantined {path}: {reason}" for path, reason in conn.execute(quarantined)),
+            *(f"bundle {bundle} refused: {reason}" for bundle, reason in conn.execute(refused)),
+            *(f"task {task} failed: {reason}" for task, reason in conn.execute(failed)),
+        ],
+    }

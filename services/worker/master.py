@@ -1,0 +1,52 @@
+"""The tasks `bias`, `flat` and `skyflat`: one group of calibration frames, one master."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+
+from sqlalchemy import Connection, Row
+
+from processors.instrument import Instruments
+from processors.masters import build_master
+from processors.preview import write_preview
+from services.core.ledger import centre
+from services.core.settings import Settings
+from services.core.version import SOFTWARE
+from services.worker.tasks import Input, Outcome, open_frame, open_masters, plain, product, product_dir, tags_of
+
+
+def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instruments, log: logging.Logger) -> Outcome:
+    """Build a master and register it. Its name is that of its task: building it again replaces it."""
+    assert settings.work is not None
+    frames = [open_frame(item.path, instruments) for item in inputs if item.role == "frame"]
+    hashes = {item.path: item.sha256 for item in inputs if item.role == "frame"}
+    bias = open_masters(inputs).get("bias")
+    directory = product_dir(settings, row, frames[0].identity.instrument, row.night)
+    path = directory / f"{row.task}.fits"
+    made = build_master(row.kind, frames, path, bias, software=SOFTWARE, hashes=hashes, scratch=directory)
+    log.info(
+        "%s from %d of %d frames, bias %s", path.name, len(frames) - len(made.rejected), len(frames), bias is not None
+    )
+    for rejection in made.rejected:
+        log.warning("left out: %s: %s", rejection.name, rejection.reason)
+    recorded = centre.Product(str(path), made.sha256, row.kind)
+    products = [recorded]
+    if settings.work.preview:
+        write_preview(path, path.with_suffix(".png"))
+        products.append(product(path.with_suffix(".png"), "preview"))
+
+    def settle(conn: Connection, now: float) -> None:
+        centre.add_products(conn, row.task, products, now)
+        centre.add_calibration(
+            conn,
+            recorded,
+            production=row.production,
+            night=row.night,
+            date_obs=made.date_obs,
+            key=plain(asdict(made.key)),
+            task=row.task,
+            now=now,
+        )
+
+    return Outcome(settle, tags_of(frames[0]))

@@ -1,0 +1,42 @@
+"""The task `reduce`: one science frame, with the masters that the conductor chose."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import Connection, Row
+
+from processors.instrument import Instruments
+from processors.preview import write_preview
+from processors.reduce_frame import reduce_frame
+from services.core.ledger import centre
+from services.core.settings import Settings
+from services.core.version import SOFTWARE
+from services.worker.check import advance_if
+from services.worker.tasks import Input, Outcome, open_frame, open_masters, product, product_dir, tags_of
+
+
+def reduction(
+    row: Row, inputs: list[Input], settings: Settings, instruments: Instruments, log: logging.Logger
+) -> Outcome:
+    """Reduce one frame; the products' names are made from the frame's, so that a repetition replaces them."""
+    assert settings.work is not None
+    item = inputs[0]
+    frame = open_frame(item.path, instruments)
+    masters = open_masters(inputs)
+    directory = product_dir(settings, row, frame.identity.instrument, frame.identity.night)
+    path = directory / f"{item.path.name.split('.fit')[0]}-reduced.fits"
+    made = reduce_frame(frame, path, masters.get("bias"), masters.get("flat"), software=SOFTWARE, sha256=item.sha256)
+    log.info("%s with %s", path.name, [f"{given.role} {given.name}" for given in made.calibrations])
+    if made.flags:
+        log.warning("flags: %s", " ".join(made.flags))
+    products = [product(path, "reduced")]
+    if settings.work.preview:
+        write_preview(path, path.with_suffix(".png"))
+        products.append(product(path.with_suffix(".png"), "preview"))
+
+    def settle(conn: Connection, now: float) -> None:
+        centre.add_products(conn, row.task, products, now)
+        advance_if(conn, item.sha256, "checked", "reduced", now)
+
+    return Outcome(settle, tags_of(frame))
