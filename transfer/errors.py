@@ -30,7 +30,14 @@ class NoSpace(TransferError):
 
 
 class Incomplete(TransferError):
-    """The file is shorter than its own headers say: wait, it may still be written."""
+    """The file is shorter than its own headers say: wait, it may still be written.
+
+    `missing` is the number of bytes known to be missing, or None when it is not known.
+    """
+
+    def __init__(self, message: str, missing: int | None = None) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class NotFits(TransferError):

@@ -1,0 +1,127 @@
+"""FITS DATASUM at memory speed, and SHA-256 in the same pass."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transfer.jit import kernel
+
+if TYPE_CHECKING:
+    from transfer.structure import FitsLayout
+
+CHUNK = 4 << 20
+
+
+@kernel
+def _sum_words(words: np.ndarray) -> int:
+    """Ones' complement sum of big-endian 32-bit words that were loaded on a little-endian machine."""
+    total = np.uint64(0)
+    for i in range(words.shape[0]):
+        word = words[i]
+        # Each word is swapped: end-around carries of a sum of unswapped words would land in the wrong byte.
+        swapped = (word << 24) | ((word & 0xFF00) << 8) | ((word >> 8) & 0xFF00) | (word >> 24)
+        total += np.uint64(np.uint32(swapped))
+    while total >> np.uint64(32):
+        total = (total & np.uint64(0xFFFFFFFF)) + (total >> np.uint64(32))
+    return total  # type: ignore[return-value]
+
+
+class Datasum:
+    """The FITS DATASUM (FITS 4.0, appendix J) of a data unit that arrives in pieces of any length."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._length = 0
+
+    def update(self, data: bytes | memoryview | np.ndarray) -> None:
+        """Add the next piece (any contiguous bytes)."""
+        array = np.frombuffer(data, np.uint8)
+        before = -self._length % 4
+        self._length += array.size
+        if before:
+            self._loose(array[:before], 4 - before)
+        whole = array[before:]
+        even = whole.size & ~3
+        if even:
+            self._add(int(_sum_words(whole[:even].view("<u4"))))
+        self._loose(whole[even:], 0)
+
+    @property
+    def value(self) -> int:
+        """The sum so far, 0 to 2**32 - 1; a last word that is not complete counts as filled with zeros."""
+        return self._total
+
+    def _loose(self, part: np.ndarray, position: int) -> None:
+        if part.size:
+            self._add(int.from_bytes(bytes(position) + part.tobytes() + bytes(4 - position - part.size), "big"))
+
+    def _add(self, value: int) -> None:
+        total = self._total + value
+        self._total = (total & 0xFFFFFFFF) + (total >> 32)
+
+
+def datasum(data: bytes | memoryview | np.ndarray) -> int:
+    """DATASUM of a whole data unit, padding included; 0 for an empty one."""
+    result = Datasum()
+    result.update(data)
+    return result.value
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file, as lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Meter:
+    """One pass over a file's bytes in order: its size, its SHA-256, and the DATASUM of every HDU of a known layout.
+
+    Parameters
+    ----------
+    layout
+        Where the data units lie; None when the file is not FITS (then there are no datasums).
+    """
+
+    def __init__(self, layout: FitsLayout | None) -> None:
+        self._hash = hashlib.sha256()
+        self._spans = layout.hdus if layout else ()
+        self._sums = [Datasum() for _ in self._spans]
+        self._next = 0
+        self.size = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the file."""
+        view: Any = memoryview(data)
+        self._hash.update(view)
+        start, self.size = self.size, self.size + len(view)
+        while self._next < len(self._spans):
+            span = self._spans[self._next]
+            low, high = max(start, span.data_offset), min(self.size, span.end_offset)
+            if low < high:
+                self._sums[self._next].update(view[low - start : high - start])
+            if self.size < span.end_offset:
+                return
+            self._next += 1
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 so far, lower-case hexadecimal."""
+        return self._hash.hexdigest()
+
+    @property
+    def datasums(self) -> tuple[int, ...]:
+        """DATASUM of each HDU so far."""
+        return tuple(each.value for each in self._sums)
+
+
+def measure(path: Path, layout: FitsLayout | None) -> Meter:
+    """Read a file once for its size, SHA-256 and datasums."""
+    meter = Meter(layout)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            meter.update(chunk)
+    return meter

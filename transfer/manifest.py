@@ -1,0 +1,279 @@
+"""The documents that travel: Manifest, Receipt and Arrival (docs/formats.md section 1)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from transfer.codecs.base import BYTES, PIXELS, Fidelity, Parameter
+from transfer.documents import Fields, dump, is_scalar, is_u32, load, time_text
+
+__all__ = ["BYTES", "PIXELS", "Arrival", "Fidelity", "FrameEntry", "FrameVerdict", "Manifest", "Receipt", "worst"]
+
+VERSION: Final = 1
+MAX_FRAMES: Final = 10_000
+VERDICTS: Final = ("refused", "corrupt", "accepted", "duplicate")  # the worst first
+GOOD: Final = ("accepted", "duplicate")
+RESTORES: Final = ("bytes", "pixels", "approximation")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameEntry:
+    """A frame in a bundle; sizes and offsets in bytes, hashes in lower-case hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+    mtime: datetime
+    datasums: tuple[int, ...]
+    identity: Mapping[str, Any]
+    codec: str
+    parameters: Mapping[str, Parameter]
+    fidelity: Fidelity
+    member: str
+    offset: int
+    packed_size: int
+    packed_sha256: str
+
+    def fields(self) -> dict[str, Any]:
+        """The entry as JSON values."""
+        fidelity: dict[str, Any] = {"lossless": self.fidelity.lossless, "restores": self.fidelity.restores}
+        if self.fidelity.noise_added is not None:
+            fidelity["noise_added"] = self.fidelity.noise_added
+        return {
+            "name": self.name,
+            "size": self.size,
+            "sha256": self.sha256,
+            "mtime": time_text(self.mtime),
+            "datasums": list(self.datasums),
+            "identity": dict(self.identity),
+            "codec": self.codec,
+            "parameters": dict(self.parameters),
+            "fidelity": fidelity,
+            "member": self.member,
+            "offset": self.offset,
+            "packed_size": self.packed_size,
+            "packed_sha256": self.packed_sha256,
+        }
+
+    @classmethod
+    def parse(cls, fields: Fields) -> FrameEntry:
+        """The inverse of `fields`; BadDocument when it is not an entry."""
+        entry = cls(
+            name=fields.name("name"),
+            size=fields.integer("size"),
+            sha256=fields.hash("sha256"),
+            mtime=fields.time("mtime"),
+            datasums=_datasums(fields),
+            identity=fields.mapping("identity", lambda _: True, "an object"),
+            codec=fields.text("codec", 64),
+            parameters=fields.mapping("parameters", is_scalar, "an object of strings, numbers and booleans"),
+            fidelity=_fidelity(Fields(fields.take("fidelity"), f"{fields.path}.fidelity")),
+            member=fields.text("member", 1024),
+            offset=fields.integer("offset"),
+            packed_size=fields.integer("packed_size"),
+            packed_sha256=fields.hash("packed_sha256"),
+        )
+        fields.done()
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in a bundle, and its place in the chain of a site's manifests."""
+
+    bundle: str
+    site: str
+    route: str
+    created: datetime
+    software: str
+    size: int
+    sha256: str
+    previous: str | None
+    frames: tuple[FrameEntry, ...]
+
+    def to_json(self) -> bytes:
+        """The document, always the same bytes for the same manifest."""
+        return dump(
+            {
+                "kind": "manifest",
+                "version": VERSION,
+                "bundle": self.bundle,
+                "site": self.site,
+                "route": self.route,
+                "created": time_text(self.created),
+                "software": self.software,
+                "size": self.size,
+                "sha256": self.sha256,
+                "previous": self.previous,
+                "frames": [frame.fields() for frame in self.frames],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """The manifest in a document; BadDocument names the path of what is wrong."""
+        fields = load(data, "manifest", VERSION)
+        manifest = cls(
+            bundle=fields.bundle("bundle"),
+            site=fields.text("site", 256),
+            route=fields.text("route", 256),
+            created=fields.time("created"),
+            software=fields.text("software", 256),
+            size=fields.integer("size"),
+            sha256=fields.hash("sha256"),
+            previous=fields.optional("previous", fields.hash),
+            frames=tuple(
+                FrameEntry.parse(Fields(item, f"manifest.frames[{index}]"))
+                for index, item in fields.many("frames", 1, MAX_FRAMES)
+            ),
+        )
+        fields.done()
+        return manifest
+
+    @property
+    def document_sha256(self) -> str:
+        """SHA-256 of the document, which the next manifest and the receipt name."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameVerdict:
+    """The receiver's word on a frame."""
+
+    name: str
+    sha256: str
+    verdict: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The receiver's word on a bundle."""
+
+    bundle: str
+    manifest_sha256: str
+    verdict: str
+    frames: tuple[FrameVerdict, ...]
+    received: datetime
+    free_bytes: int
+    queue_depth: int | None
+
+    def to_json(self) -> bytes:
+        """The document."""
+        frames = [{"name": f.name, "sha256": f.sha256, "verdict": f.verdict, "reason": f.reason} for f in self.frames]
+        return dump(
+            {
+                "kind": "receipt",
+                "version": VERSION,
+                "bundle": self.bundle,
+                "manifest_sha256": self.manifest_sha256,
+                "verdict": self.verdict,
+                "frames": frames,
+                "received": time_text(self.received),
+                "free_bytes": self.free_bytes,
+                "queue_depth": self.queue_depth,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Receipt:
+        """The receipt in a document; BadDocument names the path of what is wrong."""
+        fields = load(data, "receipt", VERSION)
+        receipt = cls(
+            bundle=fields.bundle("bundle"),
+            manifest_sha256=fields.hash("manifest_sha256"),
+            verdict=fields.choice("verdict", VERDICTS),
+            frames=tuple(
+                _verdict(Fields(item, f"receipt.frames[{index}]")) for index, item in fields.many("frames", 0, MAX_FRAMES)
+            ),
+            received=fields.time("received"),
+            free_bytes=fields.integer("free_bytes"),
+            queue_depth=fields.optional("queue_depth", fields.integer),
+        )
+        fields.done()
+        if receipt.frames and receipt.verdict != worst([frame.verdict for frame in receipt.frames]):
+            fields.refuse("verdict", "the worst of the frames'", receipt.verdict)
+        return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the receiver tells the conductor about a frame: a hint, the ledger is the truth."""
+
+    frame: str
+    instrument: str
+    night: str
+    expid: int
+    detectors: tuple[str, ...]
+    obstype: str
+    path: str
+    arrived: datetime
+
+    def to_json(self) -> bytes:
+        """The document."""
+        values = {key: getattr(self, key) for key in ("frame", "instrument", "night", "expid", "obstype", "path")}
+        values |= {"detectors": list(self.detectors), "arrived": time_text(self.arrived)}
+        return dump({"kind": "arrival", "version": VERSION, **values})
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Arrival:
+        """The arrival in a document; BadDocument names the path of what is wrong."""
+        fields = load(data, "arrival", VERSION)
+        arrival = cls(
+            frame=fields.hash("frame"),
+            instrument=fields.text("instrument", 64),
+            night=fields.night("night"),
+            expid=fields.integer("expid"),
+            detectors=tuple(_detector(fields, index, item) for index, item in fields.many("detectors", 0, MAX_FRAMES)),
+            obstype=fields.text("obstype", 64),
+            path=fields.text("path"),
+            arrived=fields.time("arrived"),
+        )
+        fields.done()
+        path = PurePosixPath(arrival.path)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            fields.refuse("path", "a path below the archive", arrival.path)
+        return arrival
+
+
+def worst(verdicts: list[str]) -> str:
+    """The worst of several verdicts: refused > corrupt > accepted > duplicate."""
+    return min(verdicts, key=VERDICTS.index)
+
+
+def _datasums(fields: Fields) -> tuple[int, ...]:
+    values = [item for _, item in fields.many("datasums", 0, 100_000)]
+    if not all(is_u32(value) for value in values):
+        fields.refuse("datasums", "integers from 0 to 4294967295", values)
+    return tuple(values)
+
+
+def _fidelity(fields: Fields) -> Fidelity:
+    lossless, restores = fields.boolean("lossless"), fields.choice("restores", RESTORES)
+    if lossless != (restores != "approximation"):
+        fields.refuse("lossless", "false for an approximation, else true", lossless)
+    result = Fidelity(lossless, restores, None if lossless else fields.number("noise_added"))
+    fields.done()
+    return result
+
+
+def _verdict(fields: Fields) -> FrameVerdict:
+    verdict = FrameVerdict(
+        name=fields.name("name"),
+        sha256=fields.hash("sha256"),
+        verdict=fields.choice("verdict", VERDICTS),
+        reason=fields.optional("reason", fields.text),
+    )
+    fields.done()
+    return verdict
+
+
+def _detector(fields: Fields, index: int, item: object) -> str:
+    if not isinstance(item, str) or len(item) > 64:
+        fields.refuse(f"detectors[{index}]", "a string", item)
+    return item
