@@ -24,7 +24,6 @@ CheckName = Literal[
     "overscan_level",
     "read_noise",
     "saturation",
-    "sigma",
 ]
 SECTION: Final = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
 

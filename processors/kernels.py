@@ -9,7 +9,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Serial, as RQ forks and OpenMP does not survive a fork; without the fast-math flags that assume that NaN never happens.
+# Serial, as RQ forks and OpenMP does not survive a fork; without the fast-math flags that assume there is no NaN.
 _OPTIONS: Final[dict[str, Any]] = {
     "cache": True,
     "nogil": True,

@@ -76,8 +76,9 @@ def build_master(
 
     Biases are overscan-subtracted, trimmed and averaged, in ADU. Flats are reduced to electrons with `bias` (without
     one the overscan alone is subtracted), divided by their exposure's level and averaged: detectors of one file keep
-    their relative sensitivity. Values outside 3 σ are rejected per pixel, saturated ones do not count. Inputs with a wrong level, too much saturation or too little light are left out, with the reason in the
-    product. Planes per detector: VALUE, VAR, COUNT.
+    their relative sensitivity. Values outside 3 σ are rejected per pixel, saturated ones do not count.
+    Inputs with a wrong level, too much saturation or too little light are left out, with the reason in the product.
+    Planes per detector: VALUE, VAR, COUNT.
 
     Parameters
     ----------

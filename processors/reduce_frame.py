@@ -35,7 +35,7 @@ _WCS = ("WCSAXES", "CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "CRVAL1", "CRVAL2", "
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A reduced frame on disk. `flags`: NOBIAS and NOFLAT for a calibration that was missing, and those of the frame."""
+    """A reduced frame on disk. `flags`: NOBIAS and NOFLAT for a missing calibration, and those of the frame."""
 
     path: Path
     inputs: tuple[InputRef, ...]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def clipped(values: NDArray[Any], width: float = 4.0, iterations: int = 10) -> tuple[float, float, int]:
-    """Mean, standard deviation and number of the values within `width` σ of the median; NaN, NaN, 0 without finite values.
+    """Mean, standard deviation and number of the values within `width` σ of the median; NaN, NaN, 0 without any.
 
     The first σ is 1.4826 times the median absolute deviation, or the standard deviation where whole numbers make that
     zero. The result is corrected for what a clipped Gaussian loses (0.05 % at 4 σ).
