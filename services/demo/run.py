@@ -202,7 +202,7 @@ class _Camera:
             return
         from processors.simulator.night import simulate_night
 
-        for frame in simulate_night(self._layout.camera, self._night()):
+        for frame in simulate_night(self._layout.camera, self._night(), truth=self._layout.truth, write="plain"):
             yield frame
             if self._stop.wait(options.pace_s):
                 return

@@ -8,11 +8,6 @@ from __future__ import annotations
 import threading
 import time
 
-from transfer.manifest import Receipt
-from transfer.remotes.base import Remote
-from transfer.remotes.open import open_remote
-from transfer.ship import Bundle, fetch_receipt, open_bundle, release, ship
-
 from services.core.daemon import Backoff, Daemon
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, now
@@ -21,7 +16,12 @@ from services.core.log import bound, get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
 from services.watcher.outbox import outbox_dir
+from transfer.bundle import Bundle, open_bundle
 from transfer.errors import BadDocument, NoSpace, Refused, TransferError, Unreachable
+from transfer.manifest import Receipt
+from transfer.remotes.base import Remote
+from transfer.remotes.open import open_remote
+from transfer.ship import fetch_receipt, release, ship
 
 
 class Route:

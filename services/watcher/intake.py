@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from transfer.checksum import sha256_file
-from transfer.structure import is_fits_container, scan, verify_datasums
-
 from processors.errors import ProcessorError
 from processors.header import read_headers
 from processors.instrument import Instruments
 from services.core.ledger.telescope import SeenFrame
-from transfer.errors import Corrupt, Incomplete
+from transfer.checksum import sha256_file
+from transfer.errors import Corrupt, Incomplete, NotFits
+from transfer.structure import check_complete, verify_datasums
 
 
 class NotYet(Exception):
@@ -20,7 +19,7 @@ class NotYet(Exception):
 
 
 def take_in(path: Path, instruments: Instruments) -> SeenFrame:
-    """Read a quiet file once, check its structure, its DATASUMs and its identity, and take its sha256.
+    """Check a quiet file's structure, its DATASUMs and its identity, and take its sha256.
 
     Raises
     ------
@@ -31,15 +30,13 @@ def take_in(path: Path, instruments: Instruments) -> SeenFrame:
     """
     before = path.stat()
     try:
-        if is_fits_container(path):
-            layout = scan(path)
+        layout = check_complete(path)
+        if layout is not None:
             verify_datasums(path, layout)
         identity = instruments.identify(read_headers(path), path.name)
     except Incomplete as error:
         raise NotYet(f"incomplete: {error}") from error
-    except Corrupt as error:
-        raise NotYet(f"wrong checksum: {error}") from error
-    except ProcessorError as error:
+    except (NotFits, Corrupt, ProcessorError) as error:
         raise NotYet(str(error)) from error
     sha256 = sha256_file(path)
     after = path.stat()

@@ -23,7 +23,7 @@ from services.worker.tasks import Input, Outcome, open_frame, tags_of
 def check(
     row: Row,
     inputs: list[Input],
-    settings: Settings,
+    _: Settings,
     instruments: Instruments,
     log: logging.Logger,
 ) -> Outcome:

@@ -1,55 +1,110 @@
-"""The protocol of a remote: the few operations that shipping needs, and what each of them promises."""
+"""What a remote is: a directory somewhere else that bundles go to and receipts come from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import BinaryIO, Final, Protocol, Self
+
+from transfer.documents import MAX_DOCUMENT, check_name
+from transfer.errors import BadDocument
+
+PART: Final = ".part"
+TAIL: Final = 64 << 10  # bytes of an unfinished file that are compared before it is continued
 
 OnBytes = Callable[[int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteStat:
+    """Size in bytes and modification time in seconds since 1970 of a remote file."""
+
+    size: int
+    mtime: float
+
+
 class Remote(Protocol):
-    """A directory at the far end.
+    """A directory that may be far away.
 
-    Names are relative POSIX paths below the remote's root (`inbox/B.nfb`); a name that would leave it is a
-    `ValueError`. Every operation has a timeout, may be repeated, and raises
-
-    `Unreachable`
-        no answer, or the connection broke: nothing is known about the last operation; connect again and repeat it.
-    `Refused`
-        host key, login or permission: a person must look.
-    `NoSpace`
-        the far disk is full.
-
-    One remote is used by one thread at a time.
+    Names are relative paths with `/`, no `..`. Every call is idempotent and may be repeated after any error. Every call
+    ends: each wait for the other side is limited by the remote's timeout. A connection is made by the first call, and
+    again by the first call after `Unreachable`. Errors are `Unreachable` (later), `Refused` (a person), `NoSpace` (when
+    there is room), `BadDocument` (a name that may not be), and nothing else, except an OSError of a *local* file.
+    One thread uses a remote at a time.
     """
 
     def put(self, local: Path, name: str, on_bytes: OnBytes | None = None) -> None:
-        """Copy a file to `name`. Atomic: `name` appears whole, by a rename from `NAME.part`, or not at all.
+        """Copy a local file to the remote; the name appears at once and whole, in place of any file that had it.
 
-        A `NAME.part` that was left behind is continued from its length after its content has been compared with the
-        local file; otherwise it is written anew. An existing `name` is replaced. `on_bytes` is told the number of
-        bytes that have gone so far, from time to time.
+        The bytes go to `name.part` first. A `.part` that is there is continued where its size and its last 64 KiB agree with
+        the local file, else written anew; its size is verified before it is renamed. That every byte is right is for the
+        receiver to verify, against the manifest. Missing directories are made. `on_bytes` is told of bytes as they leave,
+        those that were there already included.
         """
         ...
 
-    def get(self, name: str, limit: int) -> bytes | None:
-        """Content of a small file, or None when it is not there. More than `limit` bytes are `Refused`."""
+    def get_small(self, name: str, limit: int = MAX_DOCUMENT) -> bytes | None:
+        """Bytes of a file of at most `limit` bytes (BadDocument if larger), or None when there is none."""
         ...
 
-    def names(self, directory: str) -> list[str]:
+    def list(self, directory: str) -> tuple[str, ...]:
         """Sorted names in a directory; empty when there is none."""
         ...
 
+    def stat(self, name: str) -> RemoteStat | None:
+        """Size and time of a file, or None when there is none."""
+        ...
+
     def remove(self, name: str) -> None:
-        """Remove a file; not being there is fine."""
+        """Remove a file; nothing happens when there is none."""
         ...
 
     def free_bytes(self) -> int | None:
-        """Free space at the far end, or None when it cannot be told."""
+        """Free space in bytes, or None when the other side does not say."""
         ...
 
     def close(self) -> None:
-        """Give the connection back. Never raises."""
+        """Give the connection back; any call afterwards makes a new one."""
         ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Closing:
+    """`with remote:` for everything that has `close`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """See `Remote.close`."""
+
+
+def check_remote_name(name: str) -> str:
+    """The name, when it is a relative path that stays below the remote's directory; BadDocument otherwise."""
+    if wrong := next((wrong for part in name.split("/") if (wrong := check_name(part))), None):
+        raise BadDocument(f"remote name {name!r}: expected {wrong}")
+    return name
+
+
+def resume_offset(local: BinaryIO, size: int, there: int, tail: Callable[[int, int], bytes]) -> int:
+    """Where to continue an unfinished copy of `there` bytes: at its end if its tail is the local file's, else at 0.
+
+    `tail(offset, length)` reads the remote part.
+    """
+    if not 0 < there <= size:
+        return 0
+    start = max(0, there - TAIL)
+    local.seek(start)
+    return there if tail(start, there - start) == local.read(there - start) else 0

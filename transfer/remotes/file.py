@@ -1,110 +1,111 @@
-"""A remote that is a directory of this host: a backup disk, a mounted share, the demo."""
+"""A remote that is a mounted directory: `file:///path`."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from transfer.durable import sync_directory
-from transfer.errors import NoSpace, Refused, Unreachable
-from transfer.remotes.base import OnBytes
-from transfer.remotes.names import safe
+from transfer.checksum import CHUNK
+from transfer.documents import MAX_DOCUMENT
+from transfer.durable import FULL, fsync_dir, make_dirs, publish
+from transfer.errors import BadDocument, NoSpace, Refused, Unreachable
+from transfer.remotes.base import PART, Closing, OnBytes, RemoteStat, check_remote_name, resume_offset
 
-_CHUNK = 1 << 20
 
-
-class FileRemote:
-    """`file:///directory`; see `Remote` for what is promised."""
+class FileRemote(Closing):
+    """See `Remote`; the root itself is never made, so that a disk that is not mounted is `Unreachable`."""
 
     def __init__(self, root: Path) -> None:
-        """Use `root`, which must exist: a backup disk that is not mounted must not be filled from below.
-
-        Raises
-        ------
-        Unreachable
-            `root` is not a directory.
-        """
         self._root = root
-        if not root.is_dir():
-            raise Unreachable(f"file://{root}: no such directory (is the disk mounted?)")
 
     def put(self, local: Path, name: str, on_bytes: OnBytes | None = None) -> None:
         """See `Remote.put`."""
-        target = self._root / safe(name)
-        part = target.with_name(target.name + ".part")
-        with _told(str(target)):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with local.open("rb") as source, part.open("r+b" if part.exists() else "w+b") as sink:
-                done = _common_prefix(source, sink)
-                source.seek(done)
-                sink.seek(done)
-                sink.truncate()
-                while chunk := source.read(_CHUNK):
-                    sink.write(chunk)
-                    done += len(chunk)
-                    if on_bytes is not None:
-                        on_bytes(done)
-                sink.flush()
-                os.fsync(sink.fileno())
-            part.replace(target)
-            sync_directory(target.parent)
+        final = self._path(name)
+        part = final.with_name(final.name + PART)
+        with local.open("rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            with self._named_errors(name):
+                make_dirs(final.parent)
+                with part.open("ab+") as target:
+                    done = resume_offset(
+                        source, size, target.tell(), lambda at, length: os.pread(target.fileno(), length, at)
+                    )
+                    target.truncate(done)
+                    source.seek(done)
+                    _told(on_bytes, done)
+                    while chunk := source.read(CHUNK):
+                        target.write(chunk)
+                        _told(on_bytes, len(chunk))
+                if part.stat().st_size != size:
+                    raise Unreachable(f"{name}: {part.stat().st_size} bytes arrived of {size}")
+                publish(part, final)
 
-    def get(self, name: str, limit: int) -> bytes | None:
-        """See `Remote.get`."""
-        path = self._root / safe(name)
-        with _told(str(path)):
+    def get_small(self, name: str, limit: int = MAX_DOCUMENT) -> bytes | None:
+        """See `Remote.get_small`."""
+        path = self._path(name)
+        with self._named_errors(name):
             try:
                 with path.open("rb") as file:
                     data = file.read(limit + 1)
             except FileNotFoundError:
                 return None
         if len(data) > limit:
-            raise Refused(f"{path}: larger than {limit} bytes")
+            raise BadDocument(f"{name} is larger than {limit} bytes")
         return data
 
-    def names(self, directory: str) -> list[str]:
-        """See `Remote.names`."""
-        with _told(directory):
+    def list(self, directory: str) -> tuple[str, ...]:
+        """See `Remote.list`."""
+        path = self._path(directory)
+        with self._named_errors(directory):
             try:
-                return sorted(entry.name for entry in (self._root / safe(directory)).iterdir())
+                return tuple(sorted(os.listdir(path)))
             except FileNotFoundError:
-                return []
+                return ()
+
+    def stat(self, name: str) -> RemoteStat | None:
+        """See `Remote.stat`."""
+        path = self._path(name)
+        with self._named_errors(name):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                return None
+        return RemoteStat(status.st_size, status.st_mtime)
 
     def remove(self, name: str) -> None:
         """See `Remote.remove`."""
-        with _told(name):
-            (self._root / safe(name)).unlink(missing_ok=True)
+        path = self._path(name)
+        with self._named_errors(name), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            fsync_dir(path.parent)
 
     def free_bytes(self) -> int | None:
         """See `Remote.free_bytes`."""
-        with _told(str(self._root)):
+        with self._named_errors("the remote"):
             return shutil.disk_usage(self._root).free
 
-    def close(self) -> None:
-        """Nothing is held."""
+    def _path(self, name: str) -> Path:
+        check_remote_name(name)
+        if not self._root.is_dir():
+            raise Unreachable(f"{self._root} is not there (not mounted?)")
+        return self._root / name
+
+    @contextlib.contextmanager
+    def _named_errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in FULL:
+                raise NoSpace(f"no space left in {self._root} for {name}") from error
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}:
+                raise Refused(f"{self._root / name}: {error.strerror}") from error
+            raise Unreachable(f"{self._root / name}: {error.strerror}") from error
 
 
-def _common_prefix(source: object, sink: object) -> int:
-    """How many whole chunks of a `.part` left behind are the source's own bytes."""
-    done = 0
-    while True:
-        ours, theirs = source.read(_CHUNK), sink.read(_CHUNK)  # type: ignore[attr-defined]
-        if not theirs or ours != theirs:
-            return done
-        done += len(theirs)
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoSpace(f"{what}: {error.strerror}") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise Refused(f"{what}: {error.strerror}") from error
-        raise Unreachable(f"{what}: {error.strerror or error}") from error
+def _told(on_bytes: OnBytes | None, count: int) -> None:
+    if on_bytes and count:
+        on_bytes(count)

@@ -1,4 +1,4 @@
-"""From an address to a remote."""
+"""A URL → a remote."""
 
 from __future__ import annotations
 
@@ -10,30 +10,39 @@ from transfer.remotes.base import Remote
 
 
 def open_remote(url: str, *, key_file: Path | None, known_hosts: Path | None, timeout_s: float) -> Remote:
-    """Connect to `file:///directory` or `sftp://user@host[:port]/directory`.
+    """The remote of a URL: `file:///path` or `sftp://user@host[:port]/path` (`/~/path` is below the user's home).
 
-    Raises
-    ------
-    Unreachable, Refused
-        See `Remote`.
+    Nothing is connected yet. Refused when the URL is not one of these, or sftp lacks its key or its known hosts.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file":
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 22
+    except ValueError as error:
+        raise Refused(f"{url}: {error}") from error
+    path = unquote(parts.path)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and path.startswith("/"):
         from transfer.remotes.file import FileRemote
 
-        return FileRemote(Path(unquote(parts.path)))
-    if parts.scheme != "sftp" or not parts.hostname or not parts.username:
-        raise Refused(f"{url}: expected file:///directory or sftp://user@host[:port]/directory")
-    if key_file is None or known_hosts is None:
-        raise Refused(f"{url}: sftp needs a key file and a known_hosts file")
-    from transfer.remotes.sftp import SftpRemote
+        return FileRemote(Path(path))
+    if parts.scheme == "sftp":
+        if not parts.hostname or not parts.username or parts.password or not path:
+            raise Refused(f"{_without_password(url)}: expected sftp://user@host[:port]/path, and no password")
+        if key_file is None or known_hosts is None:
+            raise Refused(f"{url}: sftp needs a key file and a known_hosts file")
+        from transfer.remotes.sftp import SftpRemote
 
-    return SftpRemote(
-        parts.hostname,
-        parts.port or 22,
-        unquote(parts.username),
-        unquote(parts.path),
-        key_file=key_file,
-        known_hosts=known_hosts,
-        timeout_s=timeout_s,
-    )
+        root = path.removeprefix("/~/") if path.startswith("/~/") else path
+        return SftpRemote(
+            parts.hostname,
+            port,
+            unquote(parts.username),
+            root,
+            key_file=key_file,
+            known_hosts=known_hosts,
+            timeout_s=timeout_s,
+        )
+    raise Refused(f"{url}: expected file:///path or sftp://user@host[:port]/path")
+
+
+def _without_password(url: str) -> str:
+    return url.split("://", 1)[0] + "://…@" + url.rsplit("@", 1)[-1]

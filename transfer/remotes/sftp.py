@@ -1,198 +1,286 @@
-"""A remote over SSH (SFTP version 3, paramiko): keys only, known hosts only, a timeout on everything."""
+"""A remote behind SSH: `sftp://user@host:port/path`. Host keys are checked, logins are by key."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import socket
-import stat
+import os
+import posixpath
+import stat as stat_bits
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from transfer.errors import NoSpace, Refused, TransferError, Unreachable
-from transfer.remotes.base import OnBytes
-from transfer.remotes.names import safe
+from transfer.documents import MAX_DOCUMENT
+from transfer.errors import BadDocument, NoSpace, Refused, TransferError, Unreachable
+from transfer.remotes.base import PART, Closing, OnBytes, RemoteStat, check_remote_name, resume_offset
 
 if TYPE_CHECKING:
     import paramiko
 
-_CHUNK = 32_768  # the largest write every SFTP server takes (draft-ietf-secsh-filexfer-02, section 3)
-_CHECKED_TAIL = 1 << 20  # how much of a `.part` is read back before it is continued
+WRITE: Final = 1 << 20  # bytes handed to the pipeline at once
+KEEPALIVE_S: Final = 15
+NO_SPACE_WORDS: Final = ("no space", "quota", "disk full")
 
 
-class SftpRemote:
-    """`sftp://user@host:port/directory`; see `Remote` for what is promised."""
+class SftpRemote(Closing):
+    """See `Remote`.
+
+    Parameters
+    ----------
+    host, port, user, root
+        Where to; `root` is absolute, or relative to the user's home.
+    key_file
+        Private key without passphrase. There are no passwords and no agent.
+    known_hosts
+        File with the host's key; an unknown or changed key is `Refused`.
+    timeout_s
+        Longest wait for the other side in any one step.
+    """
 
     def __init__(
         self, host: str, port: int, user: str, root: str, *, key_file: Path, known_hosts: Path, timeout_s: float
     ) -> None:
-        """Connect.
-
-        Raises
-        ------
-        Unreachable, Refused
-            See `Remote`; an unknown or changed host key is `Refused`.
-        """
-        import paramiko
-
-        self._root = PurePosixPath(root)
-        self._where = f"sftp://{user}@{host}:{port}"
-        self._client = paramiko.SSHClient()
-        self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        with self._told("connect"):
-            try:
-                self._client.load_host_keys(str(known_hosts))
-                self._client.connect(
-                    host,
-                    port,
-                    user,
-                    key_filename=str(key_file),
-                    allow_agent=False,
-                    look_for_keys=False,
-                    timeout=timeout_s,
-                    banner_timeout=timeout_s,
-                    auth_timeout=timeout_s,
-                    channel_timeout=timeout_s,
-                )
-                transport = self._client.get_transport()
-                assert transport is not None
-                transport.set_keepalive(max(1, int(timeout_s / 3)))
-                self._sftp: paramiko.SFTPClient = self._client.open_sftp()
-                channel = self._sftp.get_channel()
-                assert channel is not None
-                channel.settimeout(timeout_s)
-            except BaseException:
-                self._client.close()
-                raise
+        self._host = host
+        self._port = port
+        self._user = user
+        self._root = root
+        self._key_file = key_file
+        self._known_hosts = known_hosts
+        self._timeout_s = timeout_s
+        self._ssh: paramiko.SSHClient | None = None
+        self._sftp: paramiko.SFTPClient | None = None
 
     def put(self, local: Path, name: str, on_bytes: OnBytes | None = None) -> None:
         """See `Remote.put`."""
-        target = self._path(name)
-        part = f"{target}.part"
-        size = local.stat().st_size
-        with self._told(name):
-            self._make_parents(PurePosixPath(target).parent)
-            done = self._continue_from(local, part)
-            with local.open("rb") as source, self._sftp.open(part, "r+b" if done else "wb") as sink:
-                source.seek(done)
-                sink.seek(done)
-                # Do not wait for the answer to each write: on a long link that is one round trip per 32 kB.
-                sink.set_pipelined(True)
-                while chunk := source.read(_CHUNK):
-                    sink.write(chunk)
-                    done += len(chunk)
-                    if on_bytes is not None:
-                        on_bytes(done)
-            there = self._sftp.stat(part).st_size
-            if there != size:
-                self._sftp.remove(part)
-                raise Unreachable(f"{self._where}: {name} arrived with {there} of {size} bytes")
-            self._sftp.posix_rename(part, target)
+        final = self._path(name)
+        with local.open("rb") as source:
+            size = os.fstat(source.fileno()).st_size
+            with self._session(name) as sftp:
+                _make_dirs(sftp, posixpath.dirname(final))
+                part = final + PART
+                there = _stat(sftp, part)
 
-    def get(self, name: str, limit: int) -> bytes | None:
-        """See `Remote.get`."""
-        with self._told(name):
+                def tail(offset: int, length: int) -> bytes:
+                    with sftp.open(part, "rb") as file:
+                        file.seek(offset)
+                        return file.read(length)
+
+                done = resume_offset(source, size, there.size if there else 0, tail)
+                with sftp.open(part, "r+b" if done else "wb") as target:
+                    target.set_pipelined(True)
+                    target.seek(done)
+                    source.seek(done)
+                    if on_bytes and done:
+                        on_bytes(done)
+                    while chunk := source.read(WRITE):
+                        target.write(chunk)
+                        if on_bytes:
+                            on_bytes(len(chunk))
+                    target.set_pipelined(False)
+                    target.flush()
+                    _fsync(sftp, target)
+                arrived = _stat(sftp, part)
+                if arrived is None or arrived.size != size:
+                    raise Unreachable(f"{name}: {arrived.size if arrived else 0} bytes arrived of {size}")
+                sftp.posix_rename(part, final)
+
+    def get_small(self, name: str, limit: int = MAX_DOCUMENT) -> bytes | None:
+        """See `Remote.get_small`."""
+        path = self._path(name)
+        with self._session(name) as sftp:
             try:
-                with self._sftp.open(self._path(name), "rb") as file:
+                with sftp.open(path, "rb") as file:
                     data = file.read(limit + 1)
             except FileNotFoundError:
                 return None
         if len(data) > limit:
-            raise Refused(f"{self._where}: {name} is larger than {limit} bytes")
-        return bytes(data)
+            raise BadDocument(f"{name} is larger than {limit} bytes")
+        return data
 
-    def names(self, directory: str) -> list[str]:
-        """See `Remote.names`."""
-        with self._told(directory):
+    def list(self, directory: str) -> tuple[str, ...]:
+        """See `Remote.list`."""
+        path = self._path(directory)
+        with self._session(directory) as sftp:
             try:
-                return sorted(self._sftp.listdir(self._path(directory)))
+                return tuple(sorted(sftp.listdir(path)))
             except FileNotFoundError:
-                return []
+                return ()
+
+    def stat(self, name: str) -> RemoteStat | None:
+        """See `Remote.stat`."""
+        path = self._path(name)
+        with self._session(name) as sftp:
+            return _stat(sftp, path)
 
     def remove(self, name: str) -> None:
         """See `Remote.remove`."""
-        with self._told(name), contextlib.suppress(FileNotFoundError):
-            self._sftp.remove(self._path(name))
+        path = self._path(name)
+        with self._session(name) as sftp, contextlib.suppress(FileNotFoundError):
+            sftp.remove(path)
 
     def free_bytes(self) -> int | None:
-        """Unknown: SFTP version 3 has no word for it; the receiver's receipts say it."""
-        return None
+        """See `Remote.free_bytes`."""
+        from paramiko.sftp import CMD_EXTENDED
+
+        with self._session("the remote") as sftp:
+            try:
+                _, answer = sftp._request(CMD_EXTENDED, b"statvfs@openssh.com", self._root.encode() or b".")
+            except OSError as error:
+                if "unsupported" in str(error).lower():
+                    return None
+                raise
+            _, fragment, _, _, available = (answer.get_int64() for _ in range(5))
+            return int(fragment * available)
 
     def close(self) -> None:
-        """Close the connection."""
-        with contextlib.suppress(Exception):
-            self._client.close()
+        """See `Remote.close`."""
+        sftp, ssh, self._sftp, self._ssh = self._sftp, self._ssh, None, None
+        for part in (sftp, ssh):
+            if part is not None:
+                with contextlib.suppress(Exception):  # a dead connection has nothing left to say
+                    part.close()
 
     def _path(self, name: str) -> str:
-        return str(self._root / safe(name))
+        return posixpath.join(self._root, check_remote_name(name))
 
-    def _make_parents(self, directory: PurePosixPath) -> None:
-        missing = []
-        while directory != self._root and directory != directory.parent:
-            try:
-                self._sftp.stat(str(directory))
-                break
-            except FileNotFoundError:
-                missing.append(directory)
-                directory = directory.parent
-        for path in reversed(missing):
-            self._sftp.mkdir(str(path))
-
-    def _continue_from(self, local: Path, part: str) -> int:
-        """Length of a `.part` that may be continued: its tail is read back and must be ours; else 0."""
-        try:
-            attributes = self._sftp.stat(part)
-        except FileNotFoundError:
-            return 0
-        length = attributes.st_size or 0
-        if not stat.S_ISREG(attributes.st_mode or 0) or not 0 < length <= local.stat().st_size:
-            return 0
-        start = max(0, length - _CHECKED_TAIL)
-        with self._sftp.open(part, "rb") as there, local.open("rb") as here:
-            there.prefetch(length)
-            there.seek(start)
-            here.seek(start)
-            # The receiver verifies the whole; this only spares a long link from continuing another file's rest.
-            same = hashlib.sha256(there.read(length - start)).digest() == hashlib.sha256(
-                here.read(length - start)
-            ).digest()
-        return length if same else 0
-
-    @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    @contextlib.contextmanager
+    def _session(self, name: str) -> Iterator[paramiko.SFTPClient]:
+        """The connection, with every error named; a broken connection is dropped."""
         import paramiko
 
         try:
-            yield
-        except TransferError:
+            yield self._connected()
+        except TransferError as error:
+            if isinstance(error, Unreachable):
+                self.close()
             raise
-        except paramiko.BadHostKeyException as error:
-            raise Refused(f"{self._where}: the host key has changed: {error}") from error
-        except paramiko.AuthenticationException as error:
-            raise Refused(f"{self._where}: login refused: {error}") from error
-        except paramiko.SSHException as error:
-            raise _of_ssh(self._where, what, error) from error
-        except (TimeoutError, EOFError, socket.gaierror, ConnectionError) as error:
-            raise Unreachable(f"{self._where}: {what}: {error or type(error).__name__}") from error
+        except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
+            self.close()
+            raise Unreachable(f"{self._place(name)}: {_words(error)}") from error
+        except OSError as error:  # what the server answered, which paramiko makes an OSError
+            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise Refused(f"{self._place(name)}: {_words(error)}") from error
+            if error.errno in {errno.ENOSPC, errno.EDQUOT} or any(
+                word in str(error).lower() for word in NO_SPACE_WORDS
+            ):
+                raise NoSpace(f"{self._place(name)}: {_words(error)}") from error
+            self._explain(name, error)
+
+    def _explain(self, name: str, error: OSError) -> None:
+        """SFTP has one code, 'failure', for a full disk and for everything else: ask how much room there is."""
+        try:
+            free = self.free_bytes() if name != "the remote" else None
+        except TransferError:
+            free = None
+        if free is not None and free < WRITE:
+            raise NoSpace(f"{self._place(name)}: no space left") from error
+        self.close()
+        raise Unreachable(f"{self._place(name)}: {_words(error)}") from error
+
+    def _place(self, name: str) -> str:
+        return f"sftp://{self._user}@{self._host}:{self._port} {name}"
+
+    def _connected(self) -> paramiko.SFTPClient:
+        if self._sftp is not None:
+            return self._sftp
+        import paramiko
+
+        ssh = paramiko.SSHClient()
+        try:
+            self._login(ssh)
+            transport = ssh.get_transport()
+            assert transport is not None
+            transport.set_keepalive(KEEPALIVE_S)
+            channel = transport.open_session(timeout=self._timeout_s)
+            channel.settimeout(self._timeout_s)
+            channel.invoke_subsystem("sftp")
+            self._ssh, self._sftp = ssh, paramiko.SFTPClient(channel)
+        except BaseException:
+            ssh.close()
+            raise
+        return self._sftp
+
+    def _login(self, ssh: paramiko.SSHClient) -> None:
+        import paramiko
+
+        try:
+            ssh.load_host_keys(str(self._known_hosts))
         except OSError as error:
-            raise _of_os(self._where, what, error) from error
+            raise Refused(f"{self._known_hosts}: {error.strerror}: whom to trust is not known") from error
+        ssh.set_missing_host_key_policy(_Refuse())
+        try:
+            key = paramiko.PKey.from_path(self._key_file)
+        except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
+            raise Refused(f"{self._key_file} is not a private key that can be used: {_words(error)}") from error
+        wait = self._timeout_s
+        try:
+            ssh.connect(
+                self._host,
+                self._port,
+                self._user,
+                pkey=key,
+                timeout=wait,
+                banner_timeout=wait,
+                auth_timeout=wait,
+                channel_timeout=wait,
+                allow_agent=False,
+                look_for_keys=False,
+            )
+        except paramiko.BadHostKeyException as error:
+            raise Refused(f"{self._host}:{self._port} shows another host key than {self._known_hosts} has") from error
+        except paramiko.AuthenticationException as error:
+            if "timeout" in str(error).lower():
+                raise Unreachable(f"{self._host}:{self._port}: {_words(error)}") from error
+            raise Refused(f"{self._host}:{self._port} does not let {self._user} in with {self._key_file}") from error
+        except OSError as error:
+            raise Unreachable(f"{self._host}:{self._port}: {_words(error)}") from error
 
 
-def _of_ssh(where: str, what: str, error: Any) -> TransferError:
-    text = str(error)
-    if "not found in known_hosts" in text:
-        return Refused(f"{where}: unknown host key: {text}; add it to known_hosts if it is the right one")
-    return Unreachable(f"{where}: {what}: {text}")
+def _refuse_policy() -> type:
+    import paramiko
+
+    class Refuse(paramiko.MissingHostKeyPolicy):
+        def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+            raise Refused(f"{hostname} shows a {key.get_name()} host key that known_hosts does not have")
+
+    return Refuse
 
 
-def _of_os(where: str, what: str, error: OSError) -> TransferError:
-    text = error.strerror or str(error)
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Refused(f"{where}: {what}: {text}")
-    # SFTP version 3 has no code for a full disk: servers say SSH_FX_FAILURE.
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space" in text:
-        return NoSpace(f"{where}: {what}: {text}")
-    return Unreachable(f"{where}: {what}: {text}")
+def _Refuse() -> paramiko.MissingHostKeyPolicy:
+    policy: paramiko.MissingHostKeyPolicy = _refuse_policy()()
+    return policy
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _stat(sftp: paramiko.SFTPClient, path: str) -> RemoteStat | None:
+    try:
+        status = sftp.stat(path)
+    except FileNotFoundError:
+        return None
+    return RemoteStat(status.st_size or 0, float(status.st_mtime or 0))
+
+
+def _make_dirs(sftp: paramiko.SFTPClient, path: str) -> None:
+    if not path or path == "/":
+        return
+    try:
+        status = sftp.stat(path)
+    except FileNotFoundError:
+        _make_dirs(sftp, posixpath.dirname(path))
+        with contextlib.suppress(FileExistsError):
+            sftp.mkdir(path)
+        return
+    if not stat_bits.S_ISDIR(status.st_mode or 0):
+        raise Refused(f"{path} is no directory on the remote")
+
+
+def _fsync(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
+    """Bring a remote file to the disk where the server can (OpenSSH); the receipt, not this, says that it is safe."""
+    from paramiko.sftp import CMD_EXTENDED
+
+    with contextlib.suppress(OSError):
+        sftp._request(CMD_EXTENDED, b"fsync@openssh.com", file.handle)
