@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from processors.simulator import cosmics, patterns, plan, readout, stars
 from processors.simulator.camera import Camera, DetectorTruth
@@ -19,6 +20,22 @@ from processors.simulator.render import Rows
 from processors.simulator.sky import BANDS, PIXEL_SCALE_ARCSEC
 
 VERSION: Final = 1
+STAR_COLUMNS: Final = np.dtype(
+    [
+        ("expid", "i8"),
+        ("detector", "i2"),
+        ("star", "i4"),
+        *((name, "f8") for name in ("ra", "dec", "x", "y", "magnitude", "flux_e")),
+        ("saturated", "?"),
+    ]
+)
+COSMIC_COLUMNS: Final = np.dtype(
+    [
+        ("expid", "i8"),
+        ("detector", "i2"),
+        *((name, "f8") for name in ("x", "y", "length", "angle_deg", "electrons")),
+    ]
+)
 
 
 def exposure_truth(planned: PlannedExposure) -> dict[str, Any]:
@@ -70,17 +87,22 @@ def write_truth(
     temporary = directory / ".truth_stars.part"
     temporary.unlink(missing_ok=True)
     with fitsio.FITS(str(temporary), "rw") as file:
-        for name, rows in (("STARS", star_rows), ("COSMICS", cosmic_rows)):
+        for name, dtype, rows in (("STARS", STAR_COLUMNS, star_rows), ("COSMICS", COSMIC_COLUMNS, cosmic_rows)):
+            file.create_table_hdu(dtype=dtype, extname=name)
             if rows:
-                columns = list(rows[0])
-                file.write([np.concatenate([r[c] for r in rows]) for c in columns], names=columns, extname=name)
-            else:
-                file.write(None, extname=name)
+                file[name].write(np.concatenate([_table(r, dtype) for r in rows]))
     temporary.replace(directory / "truth_stars.fits")
     text = json.dumps(document, sort_keys=True, allow_nan=False, indent=1) + "\n"
     temporary = directory / ".truth.json.part"
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(directory / "truth.json")
+
+
+def _table(rows: Rows, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    table = np.empty(len(rows["expid"]), dtype)
+    for name in table.dtype.names or ():
+        table[name] = rows[name]
+    return table
 
 
 def _detector(camera: Camera, detector: DetectorTruth) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from processors.fits import read_image
 from processors.header import read_headers
 from processors.instrument import load_instruments
-from processors.fits import read_image
 from processors.simulator.camera import Camera, build_camera
 from processors.simulator.night import SimulatedFrame, simulate_night
 from processors.simulator.options import NightOptions
@@ -40,14 +40,14 @@ class Night:
         return read_image(frame.path, read_headers(frame.path)[detector]).astype(np.float64)
 
     def electrons(self, frame: SimulatedFrame, detector: int) -> npt.NDArray[np.float64]:
-        """Light-sensitive pixels less overscan, by the gain cards, in electrons."""
+        """Light-sensitive pixels less overscan row by row, by the gain cards, in electrons."""
         headers = read_headers(frame.path)
         setup = load_instruments().named("simcam").setups(headers, frame.path.name)[detector - 1]
         raw = self.raw(frame, detector)
         image = np.empty(setup.shape)
         for amplifier in setup.amplifiers:
             assert amplifier.overscan is not None
-            level = np.median(raw[amplifier.overscan.slices])
+            level = raw[amplifier.overscan.slices].mean(axis=1, keepdims=True)  # a median would count in whole ADU
             image[amplifier.trimmed.slices] = (raw[amplifier.data.slices] - level) * amplifier.gain_e_adu
         return image
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from processors.errors import ProcessorError
-from processors.night import night_of
 from processors.instrument import load_instruments
+from processors.night import night_of
 from processors.simulator import site
 from processors.simulator.camera import READOUT_S
 from processors.simulator.options import BadOptions, NightOptions
@@ -80,7 +80,7 @@ def test_dithers_move_the_pointing_by_their_offset() -> None:
 
 def test_seeing_and_focus_vary_within_reason() -> None:
     seeing = [p.weather.fwhm_arcsec for p in plan_night(NightOptions(seed=2, dithers=20)) if p.target is not None]
-    assert len(set(seeing)) == len(seeing)
+    assert len(set(seeing)) > 0.9 * len(seeing)
     assert all(0.4 < value < 2.5 for value in seeing)
 
 
