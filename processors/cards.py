@@ -81,7 +81,9 @@ class Header(Mapping[str, Value]):
         last = ""
         for start in range(0, len(text), CARD):
             card = text[start : start + CARD]
-            if card[8:10] == "= ":  # nearly every card; the exceptions are left to split_card
+            if (
+                card[8:10] == "= " and card[:7] not in {"COMMENT", "HISTORY"} and card[0] != " "
+            ):  # nearly every card; the exceptions are left to split_card
                 keyword, field = card[:8].rstrip(), card[10:]
             elif card.startswith("CONTINUE") and last:
                 fields[last] = _continued(fields[last], card[8:])

@@ -52,7 +52,7 @@ def night_of(time: dt.datetime, site: Site) -> str:
     Local time is UTC + longitude / 15 h (local mean time), or that of the site's time zone.
     """
     if site.longitude_deg is not None:
-        longitude = (site.longitude_deg + 180.0) % 360.0 - 180.0
+        longitude = site.longitude_deg - (360.0 if site.longitude_deg > 180.0 else 0.0)
         local = time + dt.timedelta(hours=longitude / 15.0)
     else:
         assert site.timezone is not None
