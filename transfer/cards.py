@@ -11,7 +11,7 @@ _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,20}\Z")
 
 def value_of(card: bytes) -> bytes:
     """The value field of a card without its comment, stripped; a string keeps its quotes; empty when there is none."""
-    if card[8:10] not in {b"= ", b"="} and not card[8:9] == b"=":
+    if card[8:9] != b"=":
         return b""
     field = card[9:].strip(b" ")
     if not field.startswith(b"'"):

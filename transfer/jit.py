@@ -11,7 +11,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile a kernel: without the GIL, serial (RQ workers fork), cached on disk where a cache directory can be written."""
+    """Compile a kernel: without the GIL, serial (RQ workers fork), cached where a cache directory can be written."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]

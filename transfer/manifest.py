@@ -189,7 +189,8 @@ class Receipt:
             manifest_sha256=fields.hash("manifest_sha256"),
             verdict=fields.choice("verdict", VERDICTS),
             frames=tuple(
-                _verdict(Fields(item, f"receipt.frames[{index}]")) for index, item in fields.many("frames", 0, MAX_FRAMES)
+                _verdict(Fields(item, f"receipt.frames[{index}]"))
+                for index, item in fields.many("frames", 0, MAX_FRAMES)
             ),
             received=fields.time("received"),
             free_bytes=fields.integer("free_bytes"),

@@ -1,56 +1,45 @@
-"""Packing: frames in, a bundle and its manifest out (docs/formats.md, sections 1.1 and 2)."""
+"""Frames → one bundle in the outbox."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
+from transfer.bundle import TRAILER, Bundle, member_header, member_name, open_bundle, padding
 from transfer.checksum import sha256_file
-from transfer.codecs.base import Codec
+from transfer.codecs.base import Codec, Encoded
 from transfer.codecs.nfz import Nfz
-from transfer.durable import publish, write_whole
-from transfer.errors import Corrupt, Incomplete, NotFits, Unsupported
+from transfer.documents import check_name, is_bundle_id
+from transfer.durable import make_dirs, publish, space_checked, temporary, write_whole
+from transfer.errors import BadDocument, Incomplete, Refused, TransferError, Unsupported
 from transfer.manifest import FrameEntry, Manifest
-from transfer.structure import datasums, scan
 
-_BLOCK: Final = 512
+__all__ = ["Bundle", "RawFrame", "pack"]
+
+Skip = Callable[["RawFrame", Exception], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A file to be packed.
-
-    Attributes
-    ----------
-    sha256 : str or None
-        What the file must still be; None to take it as it is now.
-    mtime : float
-        Seconds since 1970 UTC.
-    identity : mapping
-        What the sender read from the header; JSON values.
-    """
+    """A frame on the camera's disk: size in bytes, mtime in seconds since 1970, sha256 where it is known already."""
 
     path: Path
     name: str
     size: int
     sha256: str | None
     mtime: float
-    identity: Mapping[str, Any]
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A bundle that lies whole in its directory."""
-
-    manifest: Manifest
-    manifest_sha256: str
-    manifest_path: Path
+    @classmethod
+    def of(cls, path: Path, identity: Mapping[str, Any] | None = None) -> RawFrame:
+        """The frame that a path holds now."""
+        status = path.stat()
+        return cls(path, path.name, status.st_size, None, status.st_mtime, identity or {})
 
 
 def pack(
@@ -64,118 +53,173 @@ def pack(
     created: datetime,
     previous: str | None,
     software: str,
-) -> Packed:
-    """Pack frames into `outbox/BUNDLE.nfb`, then write `outbox/BUNDLE.json`.
+    on_bytes: Callable[[int], None] | None = None,
+    on_skip: Skip | None = None,
+) -> Bundle:
+    """Pack frames into `outbox/BUNDLE.nfb` with its manifest, durably; the manifest appears last.
 
-    Both appear whole or not at all, the manifest last. A frame that the codec would not carry without loss goes as
-    `nfz`. The same frames give the same `BUNDLE.nfb`.
+    A frame that the codec does not support is packed with `nfz`, and its entry says so. The same arguments give the
+    same bytes. A bundle of the same frames that is already there is returned as it is.
+
+    Parameters
+    ----------
+    on_bytes
+        Told the size of each original as it is done.
+    on_skip
+        When given, a frame that cannot be packed is reported to it and left out; otherwise its error comes out.
 
     Raises
     ------
-    Corrupt
-        A file is not, or no longer, what its sha256 says.
-    OSError
-        A file or the outbox cannot be read or written.
+    Incomplete
+        A frame changed since it was seen, or while it was read.
+    BadDocument
+        A name or an id that a manifest cannot carry.
+    Refused
+        The outbox holds another bundle of that id.
+    NoSpace, OSError
+        The outbox is full; a frame cannot be read.
     """
-    temporary = outbox / f".{bundle}.nfb.tmp"
-    entries = []
+    if not is_bundle_id(bundle):
+        raise BadDocument(f"bundle id {bundle!r}: expected 1 to 128 letters, digits, _ or -")
+    final = outbox / f"{bundle}.nfb"
+    if final.with_suffix(".json").exists():
+        return _same(open_bundle(final), frames)
+    make_dirs(outbox)
+    tmp = temporary(final)
     try:
-        with temporary.open("w+b") as sink:
-            for index, frame in enumerate(frames):
-                entries.append(_add(sink, index, frame, codec))
-            sink.write(bytes(2 * _BLOCK))
-        final = outbox / f"{bundle}.nfb"
-        digest, size = sha256_file(temporary), temporary.stat().st_size
-        publish(temporary, final)
+        with space_checked(outbox), tmp.open("xb+") as file:
+            entries = _write(file, frames, codec, outbox, on_bytes, on_skip)
+            if not entries:
+                raise BadDocument("a bundle needs at least one frame that can be packed")
+            file.write(TRAILER)
+            size = file.tell()
+        manifest = Manifest(bundle, site, route, created, software, size, sha256_file(tmp), previous, tuple(entries))
+        document = manifest.to_json()
+        Manifest.from_json(document)  # never publish what a receiver would refuse to read
+        tmp.chmod(0o644)
+        publish(tmp, final)
+        write_whole(final.with_suffix(".json"), document)
     finally:
-        temporary.unlink(missing_ok=True)
-    manifest = Manifest(bundle, site, route, created, software, size, digest, previous, tuple(entries))
-    data = manifest.to_json()
-    path = outbox / f"{bundle}.json"
-    write_whole(path, data)
-    return Packed(manifest, hashlib.sha256(data).hexdigest(), path)
+        tmp.unlink(missing_ok=True)
+    return Bundle(final, final.with_suffix(".json"), manifest, hashlib.sha256(document).hexdigest())
 
 
-def _add(sink: BinaryIO, index: int, frame: RawFrame, codec: Codec) -> FrameEntry:
-    start = sink.tell()
+def _write(
+    file: BinaryIO,
+    frames: Sequence[RawFrame],
+    codec: Codec,
+    scratch: Path,
+    on_bytes: Callable[[int], None] | None,
+    on_skip: Skip | None,
+) -> list[FrameEntry]:
+    entries: list[FrameEntry] = []
+    for frame in frames:
+        start = file.tell()
+        try:
+            entries.append(_add(file, len(entries), frame, codec, scratch))
+        except (TransferError, OSError) as error:
+            if on_skip is None or not _about_the_frame(error, frame):
+                raise
+            file.seek(start)
+            file.truncate()
+            on_skip(frame, error)
+        if on_bytes:
+            on_bytes(frame.size)
+    return entries
+
+
+def _about_the_frame(error: Exception, frame: RawFrame) -> bool:
+    """Whether another frame may still be packed: a full disk would stop it too."""
+    if isinstance(error, OSError):
+        return error.filename is not None and Path(os.fsdecode(error.filename)) == frame.path
+    return isinstance(error, Incomplete | BadDocument | Unsupported)
+
+
+def _add(file: BinaryIO, index: int, frame: RawFrame, codec: Codec, scratch: Path) -> FrameEntry:
+    if wrong := check_name(frame.name):
+        raise BadDocument(f"frame name {frame.name!r}: expected {wrong}")
+    before = _state(frame.path)
+    if before[0] != frame.size:
+        raise Incomplete(f"{frame.name} changed since it was seen: {before[0]} bytes, not {frame.size}")
+    start = file.tell()
     try:
-        entry = _member(sink, index, frame, codec)
+        return _add_with(file, index, frame, codec, scratch, before)
     except Unsupported:
-        sink.seek(start)
-        sink.truncate()
-        entry = _member(sink, index, frame, Nfz())
-    # Read again after packing: a file that changed meanwhile is not what its entry says.
-    digest = sha256_file(frame.path)
-    if frame.path.stat().st_size != frame.size or digest != (frame.sha256 or digest):
-        raise Corrupt(f"{frame.name}: its content has changed since it was seen")
-    return replace(entry, sha256=digest)
+        file.seek(start)
+        file.truncate()
+        return _add_with(file, index, frame, Nfz(), scratch, before)
 
 
-def _member(sink: BinaryIO, index: int, frame: RawFrame, codec: Codec) -> FrameEntry:
-    """Write one member: room for its tar header, its data, then the header when the length is known."""
-    start = sink.tell()
-    member = f"{index:04d}-{frame.name}{codec.suffix}"
-    header = tar_header(member, 0)
-    sink.write(header)
-    counting = Counting(sink)
-    codec.encode(frame.path, counting)  # type: ignore[arg-type]
-    end = sink.tell()
-    sink.write(bytes(-counting.count % _BLOCK))
-    after = sink.tell()
-    sink.seek(start)
-    final = tar_header(member, counting.count)
-    if len(final) != len(header):
-        raise Unsupported(f"{frame.name}: {end - start} bytes do not fit the tar header that was kept free")
-    sink.write(final)
-    sink.seek(after)
+def _add_with(
+    file: BinaryIO, index: int, frame: RawFrame, codec: Codec, scratch: Path, before: tuple[int, int]
+) -> FrameEntry:
+    start = file.tell()
+    member = member_name(index, frame.name, codec.suffix)
+    file.write(member_header(index, member, 0))
+    offset = file.tell()
+    sink = _HashingSink(file)
+    encoded = codec.encode(frame.path, sink, scratch=scratch)
+    _check_unchanged(frame, encoded, before)
+    file.write(padding(sink.size))
+    end = file.tell()
+    file.seek(start)
+    file.write(member_header(index, member, sink.size))
+    file.seek(end)
     return FrameEntry(
         name=frame.name,
-        size=frame.size,
-        sha256=frame.sha256 or "",
+        size=encoded.size,
+        sha256=encoded.sha256,
         mtime=datetime.fromtimestamp(frame.mtime, UTC),
-        datasums=_datasums(frame.path),
+        datasums=encoded.datasums,
         identity=frame.identity,
         codec=codec.name,
-        parameters=dict(codec.parameters),
-        fidelity=codec.fidelity,
+        parameters=codec.parameters,
+        fidelity=encoded.fidelity,
         member=member,
-        offset=start + len(header),
-        packed_size=counting.count,
-        packed_sha256=counting.digest.hexdigest(),
+        offset=offset,
+        packed_size=sink.size,
+        packed_sha256=sink.sha256,
     )
 
 
-def tar_header(name: str, size: int) -> bytes:
-    """The header blocks of a regular member: POSIX (pax), owner and group 0, mode 0444, mtime 0."""
-    info = tarfile.TarInfo(name)
-    info.size, info.mode, info.mtime = size, 0o444, 0
-    # GNU's binary form for sizes over 8 GiB keeps the header's length the same for every size.
-    return info.tobuf(tarfile.GNU_FORMAT if len(name.encode()) <= 100 else tarfile.PAX_FORMAT, "utf-8")
+def _check_unchanged(frame: RawFrame, encoded: Encoded, before: tuple[int, int]) -> None:
+    if encoded.size != frame.size or _state(frame.path) != before:
+        raise Incomplete(f"{frame.name} changed while it was packed")
+    if frame.sha256 is not None and encoded.sha256 != frame.sha256:
+        raise Incomplete(f"{frame.name} changed since it was seen: its SHA-256 is another")
 
 
-def _datasums(path: Path) -> tuple[int, ...]:
-    try:
-        return datasums(path, scan(path))
-    except (NotFits, Incomplete):
-        return ()
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
-class Counting(io.RawIOBase):
-    """A sink that counts and hashes what goes through it."""
+def _same(bundle: Bundle, frames: Sequence[RawFrame]) -> Bundle:
+    """The bundle that a run before a crash left, if it holds these frames."""
+    there = [(entry.name, entry.size) for entry in bundle.manifest.frames]
+    hashes = [entry.sha256 for entry in bundle.manifest.frames]
+    if (
+        there != [(frame.name, frame.size) for frame in frames]
+        or any(frame.sha256 not in {None, sha256} for frame, sha256 in zip(frames, hashes, strict=True))
+        or not bundle.path.is_file()
+    ):
+        raise Refused(f"{bundle.manifest_path} is there already, with other frames")
+    return bundle
 
-    def __init__(self, sink: BinaryIO) -> None:
-        self._sink = sink
-        self.count = 0
-        self.digest = hashlib.sha256()
 
-    def writable(self) -> bool:
-        """It is."""
-        return True
+class _HashingSink:
+    """Counts and hashes what is written."""
 
-    def write(self, data: Any) -> int:
-        """Write through."""
-        view = memoryview(data).cast("B")
-        self._sink.write(view)
-        self.digest.update(view)
-        self.count += len(view)
-        return len(view)
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        return self._file.write(data)

@@ -33,7 +33,7 @@ def ship(bundle: Bundle, remote: Remote, on_bytes: OnBytes | None = None) -> Non
 def fetch_receipt(remote: Remote, bundle: str) -> Receipt | None:
     """The receipt for a bundle id, or None when there is none yet.
 
-    BadDocument when it is malformed or for another bundle; whether it answers this manifest is for the caller to compare.
+    BadDocument when it is malformed or for another bundle. The caller compares whether it answers this manifest.
     """
     if not is_bundle_id(bundle):
         raise BadDocument(f"{bundle!r} is no bundle id")

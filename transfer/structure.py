@@ -28,8 +28,8 @@ class HduSpan:
     """One HDU: offsets and sizes in bytes.
 
     `kind` is primary, groups, image, bintable, table or other. `data_size` is without padding, `end_offset` behind the
-    padding. `shape` lists the axes as numpy does (slowest first). `compressed` says that a table holds a tile-compressed
-    image. `datasum_card` is the value of the DATASUM card, None when there is none that can be read.
+    padding. `shape` lists the axes as numpy does (slowest first). `compressed` says that a table holds a
+    tile-compressed image. `datasum_card` is the value of the DATASUM card, None when there is none that can be read.
     """
 
     index: int
@@ -130,7 +130,21 @@ def check_complete(path: Path) -> FitsLayout | None:
         return scan_file(file, os.fstat(file.fileno()).st_size)
 
 
-def verify_datasums(path: Path, layout: FitsLayout) -> tuple[DatasumVerdict, ...]:
+def is_fits_container(path: Path) -> bool:
+    """Whether a file starts like FITS, so that `scan` can say more; a gzip file does not."""
+    with path.open("rb") as file:
+        return file.read(9) == b"SIMPLE  ="
+
+
+def verify_datasums(path: Path, layout: FitsLayout) -> None:
+    """Raise Corrupt when a DATASUM card disagrees with the data it stands for; HDUs without the card pass."""
+    bad = [verdict for verdict in compare_datasums(path, layout) if not verdict.ok]
+    if bad:
+        listed = ", ".join(f"HDU {verdict.index}: card {verdict.card}, data {verdict.computed}" for verdict in bad[:3])
+        raise Corrupt(f"DATASUM disagrees in {len(bad)} of {len(layout.hdus)} HDUs ({listed})")
+
+
+def compare_datasums(path: Path, layout: FitsLayout) -> tuple[DatasumVerdict, ...]:
     """Compare every DATASUM card that is there with the data it stands for."""
     from transfer.checksum import CHUNK, Datasum
 

@@ -46,9 +46,9 @@ class Codec(Protocol):
     """Turns a frame into fewer bytes and back.
 
     The same file and parameters give the same packed bytes. Codecs hold no state between calls and may be used from
-    several threads. `encode` reads the source once from start to end (or checks its own result against what it read), so
-    that `Encoded` describes exactly what was packed even if the source changes meanwhile; nothing is published by a codec,
-    its caller throws the output away when an error comes out.
+    several threads. `encode` reads the source once from start to end (or checks its own result against what it read),
+    so that `Encoded` describes exactly what was packed even if the source changes meanwhile. Nothing is published by a
+    codec; its caller throws the output away when an error comes out.
     """
 
     @property
@@ -83,8 +83,8 @@ class Codec(Protocol):
     def decode(self, packed: BinaryIO, sink: Sink, *, size: int, scratch: Path) -> None:
         """Write the restored form of a packed file that nobody has to trust.
 
-        `packed` is read to its end. `size` is that of the original: a decoder that restores bytes writes exactly that many
-        or fails, any other at most twice as many and 1 MiB.
+        `packed` is read to its end. `size` is that of the original: a decoder that restores bytes writes exactly that
+        many or fails, any other at most twice as many and 1 MiB.
 
         Raises
         ------

@@ -80,7 +80,9 @@ class Nfz:
 
             sink.write(PROLOGUE.pack(MAGIC, VERSION, 0, 0, size))
             # The hash is taken by this thread while the others compress.
-            for head, payload in _in_order(_encode_section, _each(pieces(), lambda p: meter.update(p[1])), self.threads):
+            for head, payload in _in_order(
+                _encode_section, _each(pieces(), lambda p: meter.update(p[1])), self.threads
+            ):
                 sink.write(HEAD.pack(head.kind, head.pixel, head.tile, head.length, head.packed, head.width))
                 sink.write(payload)
             if file.read(1):
@@ -155,7 +157,9 @@ def _encode_section(piece: tuple[Section, bytes]) -> tuple[_Head, bytes]:
         if len(packed) < len(best):
             best = packed
             head = _Head(IMAGE, section.pixel, TILE, section.length, len(packed), section.width)
-    if len(best) > 0.8 * len(data):  # not an image's noise: a constant, a mask, a header, or nothing that can be squeezed
+    if len(best) > 0.8 * len(
+        data
+    ):  # not an image's noise: a constant, a mask, a header, or nothing that can be squeezed
         packed = _tools.text.compress(data)
         if len(packed) < len(best):
             best, head = packed, _Head(ZSTD, 0, 0, section.length, len(packed), 0)

@@ -18,7 +18,9 @@ def _predict(above: np.ndarray, second: np.ndarray, wide: bool, p: np.ndarray) -
     for x in range(width):
         p[x] = above[x]
     if wide:
-        for x in range(width - 4):  # loads at x .. x + 4 from arrays that start there: no negative index, so it vectorises
+        for x in range(
+            width - 4
+        ):  # loads at x .. x + 4 from arrays that start there: no negative index, so it vectorises
             total = (
                 np.int64(above[x])
                 + np.int64(above[x + 1])
@@ -61,27 +63,33 @@ def _encode(image: np.ndarray, d: np.ndarray, z: np.ndarray, tile: int, planes: 
 
 
 @kernel
+def _gather(planes: np.ndarray, r: int, rows: int, tile: int, z: np.ndarray) -> None:
+    """Collect the folded residuals of row `r` from the planes."""
+    width = z.shape[0]
+    count = rows * width
+    for first in range(0, width, tile):
+        columns = min(tile, width - first)
+        part = z[first : first + columns]
+        for k in range(z.itemsize):
+            plane = planes[k * count + first * rows + r * columns :][:columns]
+            if k == 0:
+                for x in range(columns):
+                    part[x] = plane[x]
+            else:
+                for x in range(columns):
+                    part[x] |= z.dtype.type(plane[x]) << z.dtype.type(8 * k)
+
+
+@kernel
 def _decode(planes: np.ndarray, z: np.ndarray, tile: int, image: np.ndarray) -> None:
     """The inverse of `_encode`: fill `image` (native)."""
     rows, width = image.shape
     size = image.itemsize
-    count = rows * width
     one = z.dtype.type(1)
     p = np.empty(width, image.dtype)
     for r in range(rows):
         row = image[r]
-        for first in range(0, width, tile):
-            columns = min(tile, width - first)
-            start = first * rows + r * columns
-            part = z[first : first + columns]
-            for k in range(size):
-                plane = planes[k * count + start :][:columns]
-                if k == 0:
-                    for x in range(columns):
-                        part[x] = plane[x]
-                else:
-                    for x in range(columns):
-                        part[x] |= z.dtype.type(plane[x]) << z.dtype.type(8 * k)
+        _gather(planes, r, rows, tile, z)
         for x in range(width):
             z[x] = (z[x] >> one) ^ (~(z[x] & one) + one)
         if r == 0:
@@ -108,4 +116,4 @@ def from_planes(planes: bytes | memoryview, pixel: int, width: int, tile: int) -
     array = np.frombuffer(planes, np.uint8)
     image = np.empty((array.size // (pixel * width), width), SIGNED[pixel])
     _decode(array, np.empty(width, UNSIGNED[pixel]), tile, image)
-    return memoryview(image.astype(image.dtype.newbyteorder(">"), copy=False).reshape(-1).view(np.uint8))
+    return image.astype(image.dtype.newbyteorder(">"), copy=False).reshape(-1).view(np.uint8).data

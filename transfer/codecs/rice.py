@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import secrets
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from transfer.cards import card_int, card_logical
 from transfer.checksum import CHUNK, measure
 from transfer.codecs import rice_headers
 from transfer.codecs.base import BYTES, PIXELS, Encoded, Fidelity, Parameter, Sink
+from transfer.durable import PREFIX
 from transfer.errors import Corrupt, Incomplete, NotFits, TransferError, Unsupported
 from transfer.structure import BLOCK, FitsLayout, HduSpan, scan
 
@@ -43,27 +45,24 @@ class Rice:
     def encode(self, source: Path, sink: Sink, *, scratch: Path) -> Encoded:
         """See `Codec.encode`."""
         layout = self._accept(source)
-        with tempfile.TemporaryDirectory(dir=scratch, prefix=".tmp-rice-") as name:
-            work = Path(name)
-            packed, restored = work / "packed.fz", work / "restored.fits"
+        with _scratch_files(scratch, 3) as (packed, restored, one):
             with source.open("rb") as file, packed.open("wb") as target:
-                self._compress(file, layout, target, work)
+                self._compress(file, layout, target, one)
             meter = measure(source, layout)
             with packed.open("rb") as again, restored.open("wb") as back:
                 try:
-                    self.decode(again, back, size=meter.size, scratch=work)
+                    self.decode(again, back, size=meter.size, scratch=scratch)
                 except TransferError as error:
                     raise Unsupported(f"{source.name} does not come back from its compressed form: {error}") from error
             fidelity = self._judge(source, layout, restored, meter.sha256, meter.datasums)
             with packed.open("rb") as result:
-                shutil.copyfileobj(result, sink, CHUNK)  # type: ignore[arg-type]
+                shutil.copyfileobj(result, sink, CHUNK)
         return Encoded(meter.size, meter.sha256, meter.datasums, fidelity)
 
     def decode(self, packed: BinaryIO, sink: Sink, *, size: int, scratch: Path) -> None:
         """See `Codec.decode`."""
         limit = 2 * size + (1 << 20)
-        with tempfile.TemporaryDirectory(dir=scratch, prefix=".tmp-rice-") as name:
-            copy = Path(name) / "packed.fz"
+        with _scratch_files(scratch, 2) as (copy, one):
             with copy.open("wb") as target:
                 shutil.copyfileobj(packed, target, CHUNK)
             try:
@@ -71,7 +70,7 @@ class Rice:
             except (NotFits, Incomplete) as error:
                 raise Corrupt(f"the compressed file is not whole FITS: {error}") from error
             with copy.open("rb") as file:
-                _restore(file, layout, sink, limit, Path(name) / "one.fz")
+                _restore(file, layout, sink, limit, one)
 
     def _accept(self, source: Path) -> FitsLayout:
         try:
@@ -84,17 +83,19 @@ class Rice:
             if span.is_image and span.bitpix == 64:
                 raise Unsupported(f"HDU {span.index} of {source.name}: Rice cannot carry 64-bit integers")
             if span.is_image and span.bitpix < 0 and self.quantize is None:
-                raise Unsupported(f"HDU {span.index} of {source.name} is floating-point, which Rice would have to round")
+                raise Unsupported(
+                    f"HDU {span.index} of {source.name} is floating-point, which Rice would have to round"
+                )
         return layout
 
-    def _compress(self, file: BinaryIO, layout: FitsLayout, target: BinaryIO, work: Path) -> None:
+    def _compress(self, file: BinaryIO, layout: FitsLayout, target: BinaryIO, one: Path) -> None:
         for span in layout.hdus:
             if not span.is_image:
                 _copy(file, span.header_offset, span.end_offset, target)
                 continue
             if span.index == 0:
                 target.write(rice_headers.empty_primary(mark=True))
-            table, data = self._table(_pixels(file, span), work / "one.fits")
+            table, data = self._table(_pixels(file, span), one)
             target.write(rice_headers.compressed(table, _cards(file, span)))
             target.write(data)
         end = layout.hdus[-1].end_offset
@@ -104,7 +105,7 @@ class Rice:
         """Header cards and data unit of the compressed form of an image."""
         import fitsio
 
-        options = {"compress": "RICE_1", "tile_dims": [1] * (pixels.ndim - 1) + [pixels.shape[-1]]}
+        options: dict[str, Any] = {"compress": "RICE_1", "tile_dims": [1] * (pixels.ndim - 1) + [pixels.shape[-1]]}
         if pixels.dtype.kind == "f":
             options |= {"qlevel": self.quantize, "qmethod": "SUBTRACTIVE_DITHER_1", "dither_seed": 1}
         try:
@@ -131,6 +132,18 @@ class Rice:
         raise Unsupported(f"{source.name} does not come back from its compressed form")
 
 
+@contextlib.contextmanager
+def _scratch_files(directory: Path, count: int) -> Iterator[tuple[Path, ...]]:
+    """Names for temporary files that a rescan or a sweep knows as such; the files are gone afterwards."""
+    stem = f"{PREFIX}rice-{secrets.token_hex(8)}"
+    paths = tuple(directory / f"{stem}-{number}" for number in range(count))
+    try:
+        yield paths
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
 def _restore(file: BinaryIO, layout: FitsLayout, sink: Sink, limit: int, work: Path) -> None:
     primary_moved = card_logical(_cards(file, layout.hdus[0]), rice_headers.PRIMARY_MARK)
     left = limit
@@ -154,7 +167,7 @@ def _restore(file: BinaryIO, layout: FitsLayout, sink: Sink, limit: int, work: P
             + _read(file, span.data_offset, span.end_offset)
         )
         sink.write(header)
-        sink.write(memoryview(_decompress(work, dtype, shape)).cast("B"))
+        sink.write(_decompress(work, dtype, shape).view(np.uint8).data)
         sink.write(bytes(-length % BLOCK))
     end = layout.hdus[-1].end_offset
     _copy(file, end, end + layout.trailing, sink)

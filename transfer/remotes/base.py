@@ -38,10 +38,10 @@ class Remote(Protocol):
     def put(self, local: Path, name: str, on_bytes: OnBytes | None = None) -> None:
         """Copy a local file to the remote; the name appears at once and whole, in place of any file that had it.
 
-        The bytes go to `name.part` first. A `.part` that is there is continued where its size and its last 64 KiB agree with
-        the local file, else written anew; its size is verified before it is renamed. That every byte is right is for the
-        receiver to verify, against the manifest. Missing directories are made. `on_bytes` is told of bytes as they leave,
-        those that were there already included.
+        The bytes go to `name.part` first. A `.part` that is there is continued where its size and its last 64 KiB agree
+        with the local file, else written anew; its size is verified before it is renamed. That every byte is right is
+        for the receiver to verify, against the manifest. Missing directories are made. `on_bytes` is told of bytes as
+        they leave, those that were there already included.
         """
         ...
 

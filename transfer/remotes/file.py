@@ -62,7 +62,7 @@ class FileRemote(Closing):
         path = self._path(directory)
         with self._named_errors(directory):
             try:
-                return tuple(sorted(os.listdir(path)))
+                return tuple(sorted(each.name for each in path.iterdir()))
             except FileNotFoundError:
                 return ()
 

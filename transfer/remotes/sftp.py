@@ -9,7 +9,7 @@ import posixpath
 import stat as stat_bits
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from transfer.documents import MAX_DOCUMENT
 from transfer.errors import BadDocument, NoSpace, Refused, TransferError, Unreachable
@@ -121,11 +121,9 @@ class SftpRemote(Closing):
 
     def free_bytes(self) -> int | None:
         """See `Remote.free_bytes`."""
-        from paramiko.sftp import CMD_EXTENDED
-
         with self._session("the remote") as sftp:
             try:
-                _, answer = sftp._request(CMD_EXTENDED, b"statvfs@openssh.com", self._root.encode() or b".")
+                answer = _extended(sftp, b"statvfs@openssh.com", self._root.encode() or b".")
             except OSError as error:
                 if "unsupported" in str(error).lower():
                     return None
@@ -203,15 +201,16 @@ class SftpRemote(Closing):
 
     def _login(self, ssh: paramiko.SSHClient) -> None:
         import paramiko
+        from paramiko.pkey import UnknownKeyType
 
         try:
             ssh.load_host_keys(str(self._known_hosts))
         except OSError as error:
             raise Refused(f"{self._known_hosts}: {error.strerror}: whom to trust is not known") from error
-        ssh.set_missing_host_key_policy(_Refuse())
+        ssh.set_missing_host_key_policy(_refusing_policy())
         try:
             key = paramiko.PKey.from_path(self._key_file)
-        except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
+        except (OSError, ValueError, TypeError, paramiko.SSHException, UnknownKeyType) as error:
             raise Refused(f"{self._key_file} is not a private key that can be used: {_words(error)}") from error
         wait = self._timeout_s
         try:
@@ -237,19 +236,21 @@ class SftpRemote(Closing):
             raise Unreachable(f"{self._host}:{self._port}: {_words(error)}") from error
 
 
-def _refuse_policy() -> type:
+def _refusing_policy() -> paramiko.MissingHostKeyPolicy:
     import paramiko
 
     class Refuse(paramiko.MissingHostKeyPolicy):
-        def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        def missing_host_key(self, client: object, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
             raise Refused(f"{hostname} shows a {key.get_name()} host key that known_hosts does not have")
 
-    return Refuse
+    return Refuse()
 
 
-def _Refuse() -> paramiko.MissingHostKeyPolicy:
-    policy: paramiko.MissingHostKeyPolicy = _refuse_policy()()
-    return policy
+def _extended(sftp: paramiko.SFTPClient, request: bytes, argument: object) -> Any:
+    """Send one of OpenSSH's extended requests, for which paramiko has no method; the answer's message."""
+    from paramiko.sftp import CMD_EXTENDED
+
+    return sftp._request(CMD_EXTENDED, request, argument)[1]  # type: ignore[attr-defined]
 
 
 def _words(error: BaseException) -> str:
@@ -280,7 +281,5 @@ def _make_dirs(sftp: paramiko.SFTPClient, path: str) -> None:
 
 def _fsync(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
     """Bring a remote file to the disk where the server can (OpenSSH); the receipt, not this, says that it is safe."""
-    from paramiko.sftp import CMD_EXTENDED
-
     with contextlib.suppress(OSError):
-        sftp._request(CMD_EXTENDED, b"fsync@openssh.com", file.handle)
+        _extended(sftp, b"fsync@openssh.com", file.handle)
