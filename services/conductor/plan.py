@@ -120,8 +120,9 @@ def plan(view: View, rules: Rules, now: float) -> Plan:
         for group in groups
         if _comes(group, tasks.get(group.task), rules)
     ]
+    by_key = {group.key: group.frames for group in groups}
     for group in groups:
-        _plan_master(group, tasks.get(group.task), masters, checked, rules, new, freed)
+        _plan_master(group, tasks.get(group.task), masters, by_key, checked, rules, new, freed)
     for frame in view.frames:
         if frame.identity.obstype in REDUCED:
             _plan_reduction(frame, tasks, masters, checked, rules, now, new, freed)
@@ -174,6 +175,7 @@ def _plan_master(
     group: _Group,
     task: TaskView | None,
     masters: Sequence[MasterRef],
+    by_key: Mapping[CalibrationKey, Sequence[FrameView]],
     checked: set[str],
     rules: Rules,
     new: list[NewTask],
@@ -189,6 +191,8 @@ def _plan_master(
             return
         if matches.bias is not None:
             inputs.append((matches.bias.sha256, "bias"))
+            # The biases themselves say the read noise, which the gain from these flats needs.
+            inputs += [(frame.sha256, "reference") for frame in by_key.get(matches.bias.key, ())]
     parameters = {"key": asdict(group.key)}
     if task is None:
         new.append(_new(group.task, group.key.kind, "calibrations", group.key.night, parameters, tuple(inputs)))

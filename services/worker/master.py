@@ -7,13 +7,15 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, Row
 
+from processors.check_frame import check_sequence, open_frame
 from processors.instrument import Instruments
 from processors.masters import build_master
 from processors.preview import write_preview
 from services.core.ledger import centre
 from services.core.settings import Settings
 from services.core.version import SOFTWARE
-from services.worker.tasks import Input, Outcome, open_frame, open_masters, plain, product, product_dir, tags_of
+from services.worker.quality import log_results, qa_points, qa_rows
+from services.worker.tasks import Input, Outcome, open_masters, plain, product, product_dir, tags_of
 
 
 def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instruments, log: logging.Logger) -> Outcome:
@@ -30,6 +32,10 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
     )
     for rejection in made.rejected:
         log.warning("left out: %s: %s", rejection.name, rejection.reason)
+    references = [open_frame(item.path, instruments) for item in inputs if item.role == "reference"]
+    own = {str(frame.path) for frame in frames}
+    results = [result for result in check_sequence([*references, *frames]) if result.file in own]
+    log_results(results, log)
     recorded = centre.Product(str(path), made.sha256, row.kind)
     products = [recorded]
     if settings.work.preview:
@@ -37,6 +43,7 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
         products.append(product(path.with_suffix(".png"), "preview"))
 
     def settle(conn: Connection, now: float) -> None:
+        centre.set_qa(conn, row.task, qa_rows(results, inputs[0].sha256))
         centre.add_products(conn, row.task, products, now)
         centre.add_calibration(
             conn,
@@ -49,4 +56,4 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
             now=now,
         )
 
-    return Outcome(settle, tags_of(frames[0]))
+    return Outcome(settle, tags_of(frames[0]), qa_points(results, frames[0], row.production))

@@ -6,14 +6,14 @@ import logging
 
 from sqlalchemy import Connection, Row
 
+from processors.check_frame import open_frame
 from processors.instrument import Instruments
 from processors.preview import write_preview
 from processors.reduce_frame import reduce_frame
 from services.core.ledger import centre
 from services.core.settings import Settings
 from services.core.version import SOFTWARE
-from services.worker.check import advance_if
-from services.worker.tasks import Input, Outcome, open_frame, open_masters, product, product_dir, tags_of
+from services.worker.tasks import Input, Outcome, advance_if, open_masters, product, product_dir, tags_of
 
 
 def reduction(

@@ -6,19 +6,20 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
 from processors.errors import NoCalibration
-from processors.fits import Frame, read_frame
-from processors.header import read_headers
-from processors.instrument import Instruments
+from processors.fits import Frame
 from processors.masters import Master, read_master
 from services.core.ledger import centre
 from services.core.ledger.schema import calibrations, frames, task_inputs
+from services.core.ledger.states import advance
 from services.core.metrics.spool import Point
 from services.core.settings import Settings
+
+RAW: Final = frozenset({"frame", "reference"})
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a task: a raw frame or a master, and where it lies."""
+    """One input of a task, and where it lies.
+
+    `role` is `frame` (a raw frame the product is made of), `reference` (one that only helps to judge it), or the kind
+    of a master.
+    """
 
     sha256: str
     role: str
@@ -52,7 +57,7 @@ def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
     for sha256, role in conn.execute(
         select(task_inputs.c.sha256, task_inputs.c.role).where(task_inputs.c.task == task)
     ):
-        if role == "frame":
+        if role in RAW:
             path = (
                 settings.archive_dir / conn.execute(select(frames.c.path).where(frames.c.sha256 == sha256)).scalar_one()
             )
@@ -66,16 +71,9 @@ def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
     return sorted(found, key=lambda item: (item.role != "frame", item.role, str(item.path)))
 
 
-def open_frame(path: Path, instruments: Instruments) -> Frame:
-    """A raw frame of the archive, identified by its own header (`BadFrame` otherwise)."""
-    headers = read_headers(path)
-    instrument = instruments.recognise(headers, path.name)
-    return read_frame(path, instrument, headers, instrument.identify(headers, path.name))
-
-
 def open_masters(inputs: Sequence[Input]) -> dict[str, Master]:
     """The masters among the inputs, by role."""
-    return {item.role: read_master(item.path, item.sha256) for item in inputs if item.role != "frame"}
+    return {item.role: read_master(item.path, item.sha256) for item in inputs if item.role not in RAW}
 
 
 def product_dir(settings: Settings, row: Row, instrument: str, night: str) -> Path:
@@ -90,6 +88,12 @@ def product(path: Path, kind: str) -> centre.Product:
     """A finished file as the ledger records it."""
     with path.open("rb") as file:
         return centre.Product(str(path), hashlib.file_digest(file, "sha256").hexdigest(), kind)
+
+
+def advance_if(conn: Connection, sha256: str, came_from: str, to: str, now: float) -> None:
+    """Move a frame on, unless an earlier run of the task has done so."""
+    if centre.frame_state(conn, sha256) == came_from:
+        advance(conn, "frame", sha256, to, now=now)
 
 
 def tags_of(frame: Frame) -> dict[str, str]:
