@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from processors.check_frame import check_frame
 from processors.fits import read_frame, sha256_of
 from processors.header import read_headers
 from processors.instrument import load_instruments
@@ -156,3 +157,11 @@ def test_an_error_while_writing_leaves_no_half_frame(tmp_path: Path, monkeypatch
     with pytest.raises(TypeError):
         list(simulate_night(tmp_path, TINY))
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
+
+
+def test_a_healthy_night_passes_every_check(tmp_path: Path) -> None:
+    instruments = load_instruments()
+    options = replace(OPTIONS, detectors=4, hk=False)
+    for frame in simulate_night(tmp_path, options):
+        bad = [result for result in check_frame(frame.path, instruments) if result.verdict != "ok"]
+        assert bad == []
