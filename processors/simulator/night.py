@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from processors.simulator.camera import build_camera
+from processors.simulator.camera import Camera, build_camera
 from processors.simulator.explog import ExposureLog
 from processors.simulator.headers import iso
 from processors.simulator.housekeeping import Housekeeping
@@ -69,31 +69,56 @@ def simulate_night(
     """
     camera, plan = build_camera(options), plan_night(options)
     out.mkdir(parents=True, exist_ok=True)
-    clash = next((path for p in plan for path in out.glob(f"{options.instrument}_{p.expid:08d}*.fits")), None)
-    if clash is not None and not overwrite:
-        raise BadOptions(f"{clash} is there already: choose another directory, or ask to overwrite")
-    housekeeping = Housekeeping(out / "hk", options, plan) if options.hk else None
-    log = ExposureLog(out / "hk", options, camera) if options.hk else None
+    if not overwrite:
+        _refuse_clash(out, options, plan)
+    journal = _Journal(out / "hk", options, camera, plan) if options.hk else None
     entries: list[dict[str, Any]] = []
     stars: list[Rows] = []
     cosmics: list[Rows] = []
     for planned, rendered in zip(plan, _render_all(options, len(plan), jobs), strict=True):
-        if housekeeping is not None:
-            housekeeping.advance(planned.end)
+        if journal is not None:
+            journal.before(planned)
         for file in rendered.files:
             frame = _put(out, options, planned, file, write, between_hdus)
-            if log is not None and file is rendered.files[-1]:
-                log.append(planned, [f.name for f in rendered.files])
-            if truth is not None:
-                entries.append(frame.truth)
+            if journal is not None and file is rendered.files[-1]:
+                journal.after(planned, [f.name for f in rendered.files])
+            entries.append(frame.truth)
             yield frame
-        if truth is not None:
-            stars += rendered.stars
-            cosmics += rendered.cosmics
-    if housekeeping is not None:
-        housekeeping.finish()
+        stars += rendered.stars
+        cosmics += rendered.cosmics
+    if journal is not None:
+        journal.finish()
     if truth is not None:
         write_truth(truth, night_truth(options, camera, entries), stars, cosmics)
+
+
+class _Journal:
+    """Housekeeping and the exposure log, which grow with the night."""
+
+    def __init__(self, directory: Path, options: NightOptions, camera: Camera, plan: Sequence[PlannedExposure]) -> None:
+        self._housekeeping = Housekeeping(directory, options, plan)
+        self._log = ExposureLog(directory, options, camera)
+
+    def before(self, planned: PlannedExposure) -> None:
+        """Housekeeping up to the end of an exposure whose files come next."""
+        self._housekeeping.advance(planned.end)
+
+    def after(self, planned: PlannedExposure, files: Sequence[str]) -> None:
+        """The exposure's rows in the log, once its files are on the disk."""
+        self._log.append(planned, files)
+
+    def finish(self) -> None:
+        """The rest of the night's housekeeping."""
+        self._housekeeping.finish()
+
+
+def _refuse_clash(out: Path, options: NightOptions, plan: Sequence[PlannedExposure]) -> None:
+    there = {path.name for path in out.glob(f"{options.instrument}_*.fits")}
+    for planned in plan:
+        stem = f"{options.instrument}_{planned.expid:08d}"
+        clash = next((name for name in there if name.startswith((f"{stem}.", f"{stem}_"))), None)
+        if clash is not None:
+            raise BadOptions(f"{out / clash} is there already: choose another directory, or ask to overwrite")
 
 
 def _render_all(options: NightOptions, count: int, jobs: int) -> Iterator[RenderedExposure]:

@@ -58,9 +58,13 @@ class Pattern:
     hot: npt.NDArray[np.bool_]
 
 
-@lru_cache(maxsize=4)
 def pattern(camera: Camera, detector: DetectorTruth) -> Pattern:
-    """The fixed maps of a detector, made from the seed; the last four are kept (0.1 GB each at full scale)."""
+    """The fixed maps of a detector, made from the seed; the last few are kept (four of 0.1 GB each at full scale)."""
+    small = camera.geometry.width * camera.geometry.height <= 1 << 20
+    return _kept_small(camera, detector) if small else _kept_large(camera, detector)
+
+
+def _make(camera: Camera, detector: DetectorTruth) -> Pattern:
     rng = generator(Stream.PATTERN, camera.seed, detector.number)
     geometry = camera.geometry
     size = (geometry.height, geometry.width)
@@ -82,6 +86,10 @@ def pattern(camera: Camera, detector: DetectorTruth) -> Pattern:
     for image in (bias, dark, prnu, shape, hot):
         image.setflags(write=False)
     return maps
+
+
+_kept_small = lru_cache(maxsize=32)(_make)
+_kept_large = lru_cache(maxsize=4)(_make)
 
 
 def response(camera: Camera, detector: DetectorTruth, band: str) -> Image:
