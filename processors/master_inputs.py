@@ -13,17 +13,18 @@ from processors.errors import BadFrame
 from processors.fits import Frame
 from processors.isr import overscan_level
 from processors.provenance import Rejection
-from processors.statistics import quick_median
+from processors.statistics import sample
 
 _MOST_SATURATED: Final = 0.02  # fraction of the pixels
 _FAINTEST_FLAT_E: Final = 500.0
 _BIAS_APART_ADU: Final = 10.0  # by which a bias may differ from the others' median level
 _FEWEST_TO_VOTE: Final = 3
+_SAMPLE: Final = 50_000  # pixels of an amplifier
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Level of an exposure above the overscan: ADU for a bias, e- for a flat (the mean over its detectors)."""
+    """Level of an exposure above the overscan: ADU for a bias, e- for a flat (the median over all its detectors)."""
 
     name: str
     median: float
@@ -33,7 +34,7 @@ class Level:
 
 def measure_level(frame: Frame, kind: str) -> Level:
     """Level and saturated fraction of a frame; one that cannot be read carries its problem instead."""
-    levels, saturated, pixels = [], 0, 0
+    samples, saturated, pixels = [], 0, 0
     try:
         for setup in frame.setups:
             raw = frame.image(setup)
@@ -41,14 +42,14 @@ def measure_level(frame: Frame, kind: str) -> Level:
                 data = raw[amplifier.data.slices]
                 overscan = float(np.median(overscan_level(raw, amplifier, setup.detector)))
                 gain = 1.0 if kind == "bias" else amplifier.gain_e_adu
-                levels.append((quick_median(data) - overscan) * gain)
+                samples.append((sample(data, _SAMPLE).astype(np.float32) - overscan) * gain)
                 saturated += int(np.count_nonzero(data >= amplifier.saturation_adu))
                 pixels += data.size
     except BadFrame as error:
         return Level(frame.path.name, math.nan, math.nan, str(error))
-    if not levels:
+    if not samples:
         return Level(frame.path.name, math.nan, math.nan, "no detectors")
-    return Level(frame.path.name, float(np.mean(levels)), saturated / pixels)
+    return Level(frame.path.name, float(np.nanmedian(np.concatenate(samples))), saturated / pixels)
 
 
 def choose_inputs(kind: str, levels: Sequence[Level]) -> tuple[tuple[int, ...], tuple[Rejection, ...]]:

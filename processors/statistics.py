@@ -35,7 +35,12 @@ def clipped(values: NDArray[Any], width: float = 4.0, iterations: int = 10) -> t
 
 def quick_median(image: NDArray[Any], most: int = 200_000) -> float:
     """Median of the finite pixels, of every n-th row and column where there are more than `most`."""
-    step = max(1, math.isqrt(image.size // most))
-    some = image[step // 2 :: step, step // 2 :: step]
+    some = sample(image, most)
     some = some[np.isfinite(some)]
     return float(np.median(some)) if some.size else math.nan
+
+
+def sample(image: NDArray[Any], most: int) -> NDArray[Any]:
+    """About `most` pixels of an image as a vector: every n-th row and column."""
+    step = max(1, math.isqrt(image.size // most))
+    return image[step // 2 :: step, step // 2 :: step].ravel()

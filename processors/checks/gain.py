@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from processors.checks.stack import groups_of, judge_stack, stacks
 from processors.fits import Frame
 from processors.ptc import gain, read_noise
 
-_FLATS = frozenset({"flat", "skyflat"})
+_FLATS: Final = frozenset({"flat", "skyflat"})
+_BOX: Final = 50  # pixels; small against gradients, large enough for a variance
 
 
 def check_gain(frames: Sequence[Frame]) -> Iterator[CheckResult]:
@@ -30,7 +32,8 @@ def check_gain(frames: Sequence[Frame]) -> Iterator[CheckResult]:
                 (np.float32(0), amplifier.read_noise_e / amplifier.gain_e_adu),
             )
             flats = [image - bias for image in stack.images]
-            measured = gain(flats, noise_adu, most_adu=0.95 * amplifier.saturation_adu)
+            box = min(_BOX, *(side // 2 for side in flats[0].shape))
+            measured = gain(flats, noise_adu, box, 0.95 * amplifier.saturation_adu)
             if measured.number == 0:
                 continue  # too faint or too bright to tell anything
             message = (
