@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def pack(
             created=created,
             previous=None,
             software=SOFTWARE,
-            on_bytes=lambda _: next(bar, None),
+            on_bytes=lambda _: _step(bar),
             on_skip=lambda frame, why: bad.append((str(frame.path), why)),
         )
         _show(made, as_json)
@@ -133,3 +133,7 @@ def _identities() -> Callable[[Path], dict[str, Any]]:
             return {}
 
     return identity_of
+
+
+def _step(bar: Iterator[Any]) -> None:
+    next(bar, None)

@@ -21,8 +21,13 @@ def set_up_logging(settings: LogSettings, stream: TextIO | None = None, **contex
         if settings.format == "json"
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
+
+    def add_context(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        return {**context, **event}
+
     processors: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_context,  # not a context variable: threads of the process must say it too
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -43,7 +48,6 @@ def set_up_logging(settings: LogSettings, stream: TextIO | None = None, **contex
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
-    structlog.contextvars.bind_contextvars(**context)
 
 
 def get_logger() -> Any:

@@ -1,0 +1,141 @@
+"""From the camera's disk to the archive, with real daemons: whole, once, or quarantined with the reason."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.core.ledger import telescope
+from tests.site import Site, tiny_night
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return tiny_night(tmp_path_factory.mktemp("night"))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "site")
+    yield made
+    made.close()
+
+
+def shipped(site: Site, number: int) -> bool:
+    return site.count("summit", "shipped") == number
+
+
+def test_frames_of_before_the_start_and_in_new_directories_arrive_once(site: Site, night: list[Path]) -> None:
+    shutil.copy(night[0], site.camera)
+    for verb in ("watch", "ship", "receive"):
+        site.start(verb)
+    site.wait(lambda: shipped(site, 1), "frame of before the start")
+    deep = site.camera / "20260115" / "deep"
+    deep.mkdir(parents=True)
+    shutil.copy(night[1], deep)
+    hidden = site.camera / f".{night[2].name}.Xy12Zw"  # as rsync writes it
+    shutil.copy(night[2], hidden)
+    hidden.rename(site.camera / night[2].name)
+    site.wait(lambda: shipped(site, 3), "new frames")
+    assert site.archived() == {path.name: path.read_bytes() for path in night[:3]}
+    assert not any(path.stat().st_mode & 0o222 for path in site.archive.rglob("*.fits"))
+    assert set(site.states("centre").values()) == {"arrived"}
+    assert not list((site.state / "outbox").rglob("*.nfb"))
+    assert list((site.state / "shipped").rglob("*.receipt.json"))
+    for verb in ("watch", "ship", "receive"):
+        started = time.monotonic()
+        assert site.stop(verb) == 0, site.log(verb)
+        assert time.monotonic() - started < 5
+
+
+def test_a_half_written_file_is_shipped_once_whole(site: Site, night: list[Path]) -> None:
+    for verb in ("watch", "ship", "receive"):
+        site.start(verb)
+    data = night[0].read_bytes()
+    target = site.camera / night[0].name
+    target.write_bytes(data[: len(data) // 2])  # written and closed: the event says that it is finished
+    site.wait(lambda: "not a frame yet" in site.log("watch"), "look at the half file")
+    assert site.states("summit") == {}
+    with target.open("ab") as file:
+        file.write(data[len(data) // 2 :])
+    site.wait(lambda: shipped(site, 1), "whole frame")
+    assert site.archived() == {target.name: data}
+
+
+def test_a_file_that_is_never_completed_is_quarantined_with_its_reason(tmp_path: Path, night: list[Path]) -> None:
+    site = Site(tmp_path / "site", incomplete_after_s=1.5)
+    try:
+        data = night[0].read_bytes()
+        target = site.camera / night[0].name
+        target.write_bytes(data[:-1000])
+        (site.camera / "notes.fits").write_text("version https://git-lfs.github.com/spec/v1\n")
+        for verb in ("watch", "ship", "receive"):
+            site.start(verb)
+
+        def reasons() -> dict[str, str]:
+            with site.ledger("summit").begin() as conn:
+                return {Path(row.path).name: row.reason for row in telescope.quarantined_files(conn)}
+
+        site.wait(lambda: len(reasons()) == 2, "quarantine")
+        assert "incomplete" in reasons()[target.name]
+        assert target.read_bytes() == data[:-1000]  # the raw file itself is never touched
+        notes = [path.read_text() for path in (site.state / "quarantine").iterdir()]
+        assert len(notes) == 2 and any(str(target) in note and "incomplete" in note for note in notes)
+        target.write_bytes(data)
+        site.wait(lambda: shipped(site, 1), "the file that was completed after all")
+        assert list(reasons()) == ["notes.fits"]
+        assert len(list((site.state / "quarantine").iterdir())) == 1
+    finally:
+        site.close()
+
+
+def test_another_content_under_the_same_name_is_another_frame(site: Site, night: list[Path]) -> None:
+    for verb in ("watch", "ship", "receive"):
+        site.start(verb)
+    target = site.camera / "frame.fits"
+    shutil.copy(night[0], target)
+    site.wait(lambda: shipped(site, 1), "first content")
+    shutil.copy(night[1], target)
+    site.wait(lambda: shipped(site, 2), "second content")
+    assert sorted(site.archived().values()) == sorted(path.read_bytes() for path in night[:2])
+
+
+def test_a_bundle_spoilt_on_the_way_is_not_published_and_not_let_go(site: Site, night: list[Path]) -> None:
+    shutil.copy(night[0], site.camera)
+    site.start("watch")
+    site.wait(lambda: "bundle packed" in site.log("watch"), "bundle")
+    site.start("ship")
+    inbox = site.centre / "inbox"
+    site.wait(lambda: inbox.is_dir() and any(inbox.glob("*.json")), "bundle in the inbox")
+    bundle = next(inbox.glob("*.nfb"))
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    bundle.write_bytes(data)
+    site.start("receive")
+    site.wait(lambda: "bundle not accepted" in site.log("ship"), "corrupt receipt")
+    assert site.archived() == {}
+    assert list((site.centre / "quarantine").rglob("reason.txt"))
+    assert list((site.state / "outbox").rglob("*.nfb"))
+    assert site.states("summit") == {night[0].name: "packed"}
+
+
+def test_sudden_deaths_at_any_moment_lose_and_double_nothing(site: Site, night: list[Path]) -> None:
+    rng = random.Random(20260115)
+    verbs = ("watch", "ship", "receive")
+    for verb in verbs:
+        site.start(verb)
+    for path in night:
+        shutil.copy(path, site.camera)
+        time.sleep(rng.uniform(0.0, 0.4))
+        victim = rng.choice(verbs)
+        site.stop(victim, signal.SIGKILL)
+        site.start(victim)
+    site.wait(lambda: shipped(site, len(night)), "frames after the deaths", timeout_s=60.0)
+    assert site.archived() == {path.name: path.read_bytes() for path in night}
+    assert site.states("centre") == {path.name: "arrived" for path in night}
