@@ -12,6 +12,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from transfer.errors import BadDocument
 
 MAX_DOCUMENT: Final = 64 << 20
+MAX_FRAMES: Final = 10_000
 MAX_INTEGER: Final = (1 << 63) - 1
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}\Z")

@@ -1,4 +1,4 @@
-"""The documents that travel: Manifest, Receipt and Arrival (docs/formats.md section 1)."""
+"""The sender's document, Manifest (docs/formats.md section 1.1); the receiver's are importable from here too."""
 
 from __future__ import annotations
 
@@ -6,18 +6,27 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from transfer.codecs.base import BYTES, PIXELS, Fidelity, Parameter
-from transfer.documents import Fields, dump, is_scalar, is_u32, load, time_text
+from transfer.documents import MAX_FRAMES, Fields, dump, is_scalar, is_u32, load, time_text
+from transfer.receipt import GOOD, VERDICTS, Arrival, FrameVerdict, Receipt, worst
 
-__all__ = ["BYTES", "PIXELS", "Arrival", "Fidelity", "FrameEntry", "FrameVerdict", "Manifest", "Receipt", "worst"]
+__all__ = [
+    "BYTES",
+    "GOOD",
+    "PIXELS",
+    "VERDICTS",
+    "Arrival",
+    "Fidelity",
+    "FrameEntry",
+    "FrameVerdict",
+    "Manifest",
+    "Receipt",
+    "worst",
+]
 
 VERSION: Final = 1
-MAX_FRAMES: Final = 10_000
-VERDICTS: Final = ("refused", "corrupt", "accepted", "duplicate")  # the worst first
-GOOD: Final = ("accepted", "duplicate")
 RESTORES: Final = ("bytes", "pixels", "approximation")
 
 
@@ -141,112 +150,6 @@ class Manifest:
         return hashlib.sha256(self.to_json()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class FrameVerdict:
-    """The receiver's word on a frame."""
-
-    name: str
-    sha256: str
-    verdict: str
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The receiver's word on a bundle."""
-
-    bundle: str
-    manifest_sha256: str
-    verdict: str
-    frames: tuple[FrameVerdict, ...]
-    received: datetime
-    free_bytes: int
-    queue_depth: int | None
-
-    def to_json(self) -> bytes:
-        """The document."""
-        frames = [{"name": f.name, "sha256": f.sha256, "verdict": f.verdict, "reason": f.reason} for f in self.frames]
-        return dump(
-            {
-                "kind": "receipt",
-                "version": VERSION,
-                "bundle": self.bundle,
-                "manifest_sha256": self.manifest_sha256,
-                "verdict": self.verdict,
-                "frames": frames,
-                "received": time_text(self.received),
-                "free_bytes": self.free_bytes,
-                "queue_depth": self.queue_depth,
-            }
-        )
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Receipt:
-        """The receipt in a document; BadDocument names the path of what is wrong."""
-        fields = load(data, "receipt", VERSION)
-        receipt = cls(
-            bundle=fields.bundle("bundle"),
-            manifest_sha256=fields.hash("manifest_sha256"),
-            verdict=fields.choice("verdict", VERDICTS),
-            frames=tuple(
-                _verdict(Fields(item, f"receipt.frames[{index}]"))
-                for index, item in fields.many("frames", 0, MAX_FRAMES)
-            ),
-            received=fields.time("received"),
-            free_bytes=fields.integer("free_bytes"),
-            queue_depth=fields.optional("queue_depth", fields.integer),
-        )
-        fields.done()
-        if receipt.frames and receipt.verdict != worst([frame.verdict for frame in receipt.frames]):
-            fields.refuse("verdict", "the worst of the frames'", receipt.verdict)
-        return receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What the receiver tells the conductor about a frame: a hint, the ledger is the truth."""
-
-    frame: str
-    instrument: str
-    night: str
-    expid: int
-    detectors: tuple[str, ...]
-    obstype: str
-    path: str
-    arrived: datetime
-
-    def to_json(self) -> bytes:
-        """The document."""
-        values = {key: getattr(self, key) for key in ("frame", "instrument", "night", "expid", "obstype", "path")}
-        values |= {"detectors": list(self.detectors), "arrived": time_text(self.arrived)}
-        return dump({"kind": "arrival", "version": VERSION, **values})
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Arrival:
-        """The arrival in a document; BadDocument names the path of what is wrong."""
-        fields = load(data, "arrival", VERSION)
-        arrival = cls(
-            frame=fields.hash("frame"),
-            instrument=fields.text("instrument", 64),
-            night=fields.night("night"),
-            expid=fields.integer("expid"),
-            detectors=tuple(_detector(fields, index, item) for index, item in fields.many("detectors", 0, MAX_FRAMES)),
-            obstype=fields.text("obstype", 64),
-            path=fields.text("path"),
-            arrived=fields.time("arrived"),
-        )
-        fields.done()
-        path = PurePosixPath(arrival.path)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            fields.refuse("path", "a path below the archive", arrival.path)
-        return arrival
-
-
-def worst(verdicts: list[str]) -> str:
-    """The worst of several verdicts: refused > corrupt > accepted > duplicate."""
-    return min(verdicts, key=VERDICTS.index)
-
-
 def _datasums(fields: Fields) -> tuple[int, ...]:
     values = [item for _, item in fields.many("datasums", 0, 100_000)]
     if not all(is_u32(value) for value in values):
@@ -261,20 +164,3 @@ def _fidelity(fields: Fields) -> Fidelity:
     result = Fidelity(lossless, restores, None if lossless else fields.number("noise_added"))
     fields.done()
     return result
-
-
-def _verdict(fields: Fields) -> FrameVerdict:
-    verdict = FrameVerdict(
-        name=fields.name("name"),
-        sha256=fields.hash("sha256"),
-        verdict=fields.choice("verdict", VERDICTS),
-        reason=fields.optional("reason", fields.text),
-    )
-    fields.done()
-    return verdict
-
-
-def _detector(fields: Fields, index: int, item: object) -> str:
-    if not isinstance(item, str) or len(item) > 64:
-        fields.refuse(f"detectors[{index}]", "a string", item)
-    return item

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import BinaryIO, Final
 
 from transfer.cards import card_int, card_logical, card_text, value_of
 from transfer.errors import Corrupt, Incomplete, NotFits
+from transfer.gzipped import check_gzip
 
 BLOCK: Final = 2880
 CARD: Final = 80
@@ -125,7 +125,7 @@ def check_complete(path: Path) -> FitsLayout | None:
         magic = file.read(2)
         file.seek(0)
         if magic == b"\x1f\x8b":
-            _check_gzip(file)
+            check_gzip(file)
             return None
         return scan_file(file, os.fstat(file.fileno()).st_size)
 
@@ -249,21 +249,3 @@ def _count(cards: list[bytes], key: bytes, where: str, default: int | None = Non
 def _datasum_card(cards: list[bytes]) -> int | None:
     text = card_text(cards, b"DATASUM")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
-
-
-def _check_gzip(file: BinaryIO) -> None:
-    """Read every member of a gzip file to its checksum; zeros behind the last member are allowed."""
-    unzip = zlib.decompressobj(31)
-    try:
-        while chunk := file.read(1 << 20):
-            while chunk:
-                if unzip.eof and not (chunk := chunk.lstrip(b"\0")):
-                    break
-                if unzip.eof:
-                    unzip = zlib.decompressobj(31)
-                unzip.decompress(chunk, 1 << 24)  # in steps: a few bytes may hold gigabytes
-                chunk = unzip.unconsumed_tail or unzip.unused_data
-    except zlib.error as error:
-        raise Corrupt(f"the gzip stream is damaged: {error}") from error
-    if not unzip.eof:
-        raise Incomplete("the gzip stream has no end yet")

@@ -8,12 +8,23 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from transfer.checksum import CHUNK
 from transfer.documents import MAX_DOCUMENT
 from transfer.durable import FULL, fsync_dir, make_dirs, publish
 from transfer.errors import BadDocument, NoSpace, Refused, Unreachable
 from transfer.remotes.base import PART, Closing, OnBytes, RemoteStat, check_remote_name, resume_offset
+
+NEVER: Final = {  # waiting does not help
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 
 class FileRemote(Closing):
@@ -31,10 +42,10 @@ class FileRemote(Closing):
             with self._named_errors(name):
                 make_dirs(final.parent)
                 with part.open("ab+") as target:
-                    done = resume_offset(
-                        source, size, target.tell(), lambda at, length: os.pread(target.fileno(), length, at)
-                    )
-                    target.truncate(done)
+                    there = target.tell()
+                    done = resume_offset(source, size, there, lambda at, length: os.pread(target.fileno(), length, at))
+                    if done != there:
+                        target.truncate(done)
                     source.seek(done)
                     _told(on_bytes, done)
                     while chunk := source.read(CHUNK):
@@ -101,7 +112,7 @@ class FileRemote(Closing):
         except OSError as error:
             if error.errno in FULL:
                 raise NoSpace(f"no space left in {self._root} for {name}") from error
-            if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}:
+            if error.errno in NEVER:
                 raise Refused(f"{self._root / name}: {error.strerror}") from error
             raise Unreachable(f"{self._root / name}: {error.strerror}") from error
 

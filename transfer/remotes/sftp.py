@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from transfer.documents import MAX_DOCUMENT
 from transfer.errors import BadDocument, NoSpace, Refused, TransferError, Unreachable
 from transfer.remotes.base import PART, Closing, OnBytes, RemoteStat, check_remote_name, resume_offset
+from transfer.remotes.login import login, words
 
 if TYPE_CHECKING:
     import paramiko
@@ -155,26 +156,26 @@ class SftpRemote(Closing):
             raise
         except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
             self.close()
-            raise Unreachable(f"{self._place(name)}: {_words(error)}") from error
+            raise Unreachable(f"{self._place(name)}: {words(error)}") from error
         except OSError as error:  # what the server answered, which paramiko makes an OSError
             if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise Refused(f"{self._place(name)}: {_words(error)}") from error
+                raise Refused(f"{self._place(name)}: {words(error)}") from error
             if error.errno in {errno.ENOSPC, errno.EDQUOT} or any(
                 word in str(error).lower() for word in NO_SPACE_WORDS
             ):
-                raise NoSpace(f"{self._place(name)}: {_words(error)}") from error
+                raise NoSpace(f"{self._place(name)}: {words(error)}") from error
             self._explain(name, error)
 
     def _explain(self, name: str, error: OSError) -> None:
         """SFTP has one code, 'failure', for a full disk and for everything else: ask how much room there is."""
         try:
-            free = self.free_bytes() if name != "the remote" else None
+            free = self.free_bytes() if error.errno is None and name != "the remote" else None
         except TransferError:
             free = None
         if free is not None and free < WRITE:
             raise NoSpace(f"{self._place(name)}: no space left") from error
         self.close()
-        raise Unreachable(f"{self._place(name)}: {_words(error)}") from error
+        raise Unreachable(f"{self._place(name)}: {words(error)}") from error
 
     def _place(self, name: str) -> str:
         return f"sftp://{self._user}@{self._host}:{self._port} {name}"
@@ -184,9 +185,15 @@ class SftpRemote(Closing):
             return self._sftp
         import paramiko
 
-        ssh = paramiko.SSHClient()
+        ssh = login(
+            self._host,
+            self._port,
+            self._user,
+            key_file=self._key_file,
+            known_hosts=self._known_hosts,
+            timeout_s=self._timeout_s,
+        )
         try:
-            self._login(ssh)
             transport = ssh.get_transport()
             assert transport is not None
             transport.set_keepalive(KEEPALIVE_S)
@@ -199,62 +206,12 @@ class SftpRemote(Closing):
             raise
         return self._sftp
 
-    def _login(self, ssh: paramiko.SSHClient) -> None:
-        import paramiko
-        from paramiko.pkey import UnknownKeyType
-
-        try:
-            ssh.load_host_keys(str(self._known_hosts))
-        except OSError as error:
-            raise Refused(f"{self._known_hosts}: {error.strerror}: whom to trust is not known") from error
-        ssh.set_missing_host_key_policy(_refusing_policy())
-        try:
-            key = paramiko.PKey.from_path(self._key_file)
-        except (OSError, ValueError, TypeError, paramiko.SSHException, UnknownKeyType) as error:
-            raise Refused(f"{self._key_file} is not a private key that can be used: {_words(error)}") from error
-        wait = self._timeout_s
-        try:
-            ssh.connect(
-                self._host,
-                self._port,
-                self._user,
-                pkey=key,
-                timeout=wait,
-                banner_timeout=wait,
-                auth_timeout=wait,
-                channel_timeout=wait,
-                allow_agent=False,
-                look_for_keys=False,
-            )
-        except paramiko.BadHostKeyException as error:
-            raise Refused(f"{self._host}:{self._port} shows another host key than {self._known_hosts} has") from error
-        except paramiko.AuthenticationException as error:
-            if "timeout" in str(error).lower():
-                raise Unreachable(f"{self._host}:{self._port}: {_words(error)}") from error
-            raise Refused(f"{self._host}:{self._port} does not let {self._user} in with {self._key_file}") from error
-        except OSError as error:
-            raise Unreachable(f"{self._host}:{self._port}: {_words(error)}") from error
-
-
-def _refusing_policy() -> paramiko.MissingHostKeyPolicy:
-    import paramiko
-
-    class Refuse(paramiko.MissingHostKeyPolicy):
-        def missing_host_key(self, client: object, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
-            raise Refused(f"{hostname} shows a {key.get_name()} host key that known_hosts does not have")
-
-    return Refuse()
-
 
 def _extended(sftp: paramiko.SFTPClient, request: bytes, argument: object) -> Any:
     """Send one of OpenSSH's extended requests, for which paramiko has no method; the answer's message."""
     from paramiko.sftp import CMD_EXTENDED
 
     return sftp._request(CMD_EXTENDED, request, argument)[1]  # type: ignore[attr-defined]
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _stat(sftp: paramiko.SFTPClient, path: str) -> RemoteStat | None:
