@@ -150,7 +150,6 @@ class ReceiveSettings(Section):
 
     root: AbsolutePath
     poll_s: PositiveSeconds = 2.0
-    stale_part_s: PositiveSeconds = 7 * 86_400.0
 
 
 class RedisSettings(Section):

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from transfer.receive import Accepted, accept, clear_inbox, receipt_for, waiting_bundles, write_receipt
 from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
@@ -21,7 +20,7 @@ from processors.errors import ProcessorError
 from processors.header import read_headers
 from processors.identity import FrameIdentity
 from processors.instrument import load_instruments
-from services.core.daemon import Daemon
+from services.core.daemon import Backoff, Daemon
 from services.core.errors import RedisUnreachable
 from services.core.ledger import centre
 from services.core.ledger.engine import Ledger, now
@@ -30,8 +29,9 @@ from services.core.log import bound
 from services.core.metrics.spool import Spool
 from services.core.queues import connect, hint
 from services.core.settings import Settings
-from transfer.errors import Corrupt
+from transfer.errors import Corrupt, NoSpace
 from transfer.manifest import Arrival, FrameEntry, Receipt
+from transfer.receive import Accepted, accept, clear_inbox, receipt_for, waiting_bundles, write_receipt
 
 
 class _OnManifest(FileSystemEventHandler):
@@ -59,6 +59,7 @@ class Receiver:
         self._log = daemon.log
         self._instruments = load_instruments(settings.instruments_dirs)
         self._redis = connect(settings.redis) if settings.redis is not None else None
+        self._backoff = Backoff(1.0, 60.0)
         self._identities: dict[str, FrameIdentity] = {}
 
     def run(self) -> None:
@@ -72,17 +73,29 @@ class Receiver:
         self._daemon.ready()
         try:
             while not self._daemon.stop.is_set():
-                for bundle in waiting_bundles(root):
-                    if self._daemon.stop.is_set():
-                        break
-                    with bound(bundle=bundle):
-                        self._take(bundle)
-                    self._daemon.beat()
-                if self._daemon.wait(self._receive.poll_s):
+                if self._daemon.wait(self._round()):
                     break
         finally:
             observer.stop()
             observer.join(timeout=3)
+
+    def _round(self) -> float:
+        """Take every bundle that waits; how long to wait for the next ones, in seconds."""
+        for bundle in waiting_bundles(self._receive.root):
+            if self._daemon.stop.is_set():
+                break
+            try:
+                with bound(bundle=bundle):
+                    self._take(bundle)
+            except (NoSpace, OSError) as error:
+                # The bundle stays in the inbox and its sender waits: nothing is lost while a person makes room.
+                pause_s = self._backoff.next_s()
+                self._daemon.log.error("cannot file", reason=str(error), pause_s=round(pause_s, 1))
+                self._spool.write("receive_error", {"reason": str(error)}, {"error": type(error).__name__})
+                return pause_s
+            self._backoff.reset()
+            self._daemon.beat()
+        return self._receive.poll_s
 
     def _take(self, bundle: str) -> None:
         started = time.monotonic()

@@ -17,7 +17,7 @@ from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
 from services.watcher.outbox import outbox_dir
 from transfer.bundle import Bundle, open_bundle
-from transfer.errors import BadDocument, NoSpace, Refused, TransferError, Unreachable
+from transfer.errors import BadDocument, Refused, TransferError
 from transfer.manifest import Receipt
 from transfer.remotes.base import Remote
 from transfer.remotes.open import open_remote
@@ -70,8 +70,6 @@ class Route:
         self._spool.write(
             "route_error", {"pause_s": pause_s, "reason": str(error)}, {"route": self._name, "error": kind}
         )
-        if not isinstance(error, Unreachable | Refused | NoSpace):
-            self._log.error("outbox needs a look", outbox=str(self._outbox), reason=str(error))
 
     def _close(self) -> None:
         if self._remote is not None:
@@ -85,7 +83,13 @@ class Route:
         for path in manifests:
             if self._stop.is_set():
                 return
-            self._handle(open_bundle(path), states.get(path.stem, "unrecorded"))
+            try:
+                bundle = open_bundle(path)
+            except BadDocument as error:
+                # One bad file must not keep the others at home; it stays where a person finds it.
+                self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
+                continue
+            self._handle(bundle, states.get(path.stem, "unrecorded"))
         self.status = f"{len(manifests)} bundles in the outbox"
 
     def _handle(self, bundle: Bundle, state: str) -> None:

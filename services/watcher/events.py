@@ -74,8 +74,15 @@ class Events(FileSystemEventHandler):
 
     def start(self) -> None:
         """Listen."""
-        if self._observer is not None:
+        if self._observer is None:
+            return
+        try:
             self._observer.start()
+        except OSError as error:
+            # Out of inotify watches or instances: slower is better than blind.
+            get_logger().error("no events, polling instead", reason=str(error))
+            self.polled = True
+            self._observer = None
 
     def stop(self) -> None:
         """Listen no more."""

@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from transfer.codecs.registry import codec_named
-from transfer.pack import RawFrame, pack
-
 from services.core.daemon import Daemon
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, now
@@ -21,8 +18,11 @@ from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
 from services.core.version import SOFTWARE
 from services.watcher.batches import due_batches
+from transfer.bundle import open_bundle
+from transfer.codecs.registry import codec_named
 from transfer.errors import Corrupt, TransferError
 from transfer.manifest import Manifest
+from transfer.pack import RawFrame, pack
 
 
 def outbox_dir(settings: Settings, route: str) -> Path:
@@ -48,11 +48,16 @@ class Outbox:
     def recover(self) -> None:
         """After a crash: sweep unfinished files away, and record bundles that were packed but not recorded."""
         for leftover in self._dir.glob(".*"):
-            leftover.unlink()
+            if leftover.is_file():
+                leftover.unlink()
         with self._ledger.begin() as conn:
             for path in sorted(self._dir.glob("*.json")):
-                data = path.read_bytes()
-                self._record(conn, Manifest.from_json(data), hashlib.sha256(data).hexdigest())
+                try:
+                    bundle = open_bundle(path)
+                except TransferError as error:
+                    self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
+                    continue
+                self._record(conn, bundle.manifest, bundle.manifest_sha256)
             for path in sorted(self._dir.glob("*.nfb")):
                 if not path.with_suffix(".json").exists():
                     path.unlink()  # its manifest was never written: the frames are still waiting, pack them again

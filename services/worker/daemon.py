@@ -64,7 +64,9 @@ class FerryWorker(Worker):
         with self.ledger.begin() as conn:
             row = centre.task_row(conn, task)
             if row is not None and row.state == "running":
-                state = "failed" if row.attempts >= self.work_settings.max_attempts else "ready"
+                # Our own stop is no fault of the task's.
+                given_up = row.attempts >= self.work_settings.max_attempts and not self.daemon.stop.is_set()
+                state = "failed" if given_up else "ready"
                 advance(conn, "task", task, state, now=now(), reason=f"its process ended with status {ret_val}")
 
 

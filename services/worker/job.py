@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from rq.timeouts import JobTimeoutException
 from sqlalchemy import Row
 
 from processors.errors import ProcessorError
@@ -64,7 +65,7 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
         get_logger().info("already taken or settled")
         return
     started = time.monotonic()
-    with _Lease(ledger, task, worker, work.lease_s) as lease, task_log(work.log_dir, row.night, task) as log:
+    with _Lease(ledger, task, worker, work.lease_s), task_log(work.log_dir, row.night, task) as log:
         try:
             with ledger.begin() as conn:
                 inputs = inputs_of(conn, task, context.settings)
@@ -73,7 +74,7 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             log.error(f"{type(error).__name__}: {error}")
             _settle_failure(ledger, spool, row, str(error), final=True, work=work)
             return
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, JobTimeoutException) as error:
             log.error(f"{type(error).__name__}: {error}")
             _settle_failure(ledger, spool, row, f"{type(error).__name__}: {error}", final=False, work=work)
             return
@@ -83,11 +84,11 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             reason = f"defect, see the task's log: {type(error).__name__}: {error}"
             _settle_failure(ledger, spool, row, reason, final=True, work=work)
             return
-        if lease.lost:
-            log.error("the lease was lost: another worker has this task, its word counts")
-            return
         seconds = time.monotonic() - started
         with ledger.begin() as conn:
+            if not centre.renew_lease(conn, task, worker, now() + work.lease_s):
+                log.error("the lease was lost: another worker has this task, its word counts")
+                return
             outcome.settle(conn, now())
             advance(conn, "task", task, "done", now=now())
         log.info(f"done in {seconds:.3f} s")
@@ -120,15 +121,13 @@ class _Lease:
         self._lease_s = lease_s
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
-        self.lost = False
 
     def _renew(self) -> None:
         while not self._end.wait(self._lease_s / 3):
             try:
                 with self._ledger.begin() as conn:
                     if not centre.renew_lease(conn, self._task, self._worker, now() + self._lease_s):
-                        self.lost = True
-                        return
+                        return  # given to another worker; the last transaction of the task finds out too
             except LedgerUnreachable as error:
                 get_logger().warning("lease not renewed", reason=str(error))
 
