@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 Value = str | int | float | bool | None
 
@@ -69,54 +69,43 @@ class Header(Mapping[str, Value]):
         Where the data unit starts in the (uncompressed) file and its length without fill, bytes.
     """
 
-    __slots__ = ("_fields", "_repeated", "_values", "data_offset", "data_size", "index")
+    __slots__ = ("_places", "_plain", "_repeated", "_table", "_text", "_values", "data_offset", "data_size", "index")
 
     def __init__(self, text: str, index: int = 0, data_offset: int = 0, data_size: int = 0) -> None:
         self.index = index
         self.data_offset = data_offset
         self.data_size = data_size
+        self._text = text
+        self._plain = "HIERARCH" not in text
+        self._places: dict[str, int] | None = None
         self._values: dict[str, Value] = {}
-        fields: dict[str, str] = {}
-        repeated: list[str] = []
-        last = ""
-        for start in range(0, len(text), CARD):
-            card = text[start : start + CARD]
-            if (
-                card[8:10] == "= " and card[:7] not in {"COMMENT", "HISTORY"} and card[0] != " "
-            ):  # nearly every card; the exceptions are left to split_card
-                keyword, field = card[:8].rstrip(), card[10:]
-            elif card.startswith("CONTINUE") and last:
-                fields[last] = _continued(fields[last], card[8:])
-                continue
-            else:
-                split = split_card(card)
-                if split is None:
-                    last = ""
-                    continue
-                keyword, field = split
-            if keyword in fields:
-                repeated.append(keyword)
-                last = ""
-            else:
-                fields[keyword] = field
-                last = keyword
-        self._fields = fields
-        self._repeated = tuple(repeated)
+        self._table: dict[str, str] | None = None
+        self._repeated: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, values: Mapping[str, Value], index: int = 0) -> Header:
         """A header made of values instead of cards."""
         header = cls("", index)
         header._values = dict(values)
-        header._fields = dict.fromkeys(values, "")
+        header._table = dict.fromkeys(values, "")
         return header
 
     def __getitem__(self, keyword: str) -> Value:
         try:
             return self._values[keyword]
         except KeyError:
-            value = self._values[keyword] = parse_value(self._fields[keyword])[0]
+            field = self._field(keyword)
+            if field is None:
+                raise
+            value = self._values[keyword] = parse_value(field)[0]
             return value
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        """Value of a keyword, or the default where there is no such card."""
+        try:
+            return self[keyword]
+        except KeyError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -125,15 +114,39 @@ class Header(Mapping[str, Value]):
         return len(self._fields)
 
     def __contains__(self, keyword: object) -> bool:
-        return keyword in self._fields
+        return keyword in self._values or (isinstance(keyword, str) and self._field(keyword) is not None)
 
     def __repr__(self) -> str:
         return f"Header(HDU {self.index}, {len(self)} cards)"
 
+    def _field(self, keyword: str) -> str | None:
+        """Value field of a keyword.
+
+        Few of many cards are ever asked for, so a plain list of where each keyword stands comes first; only what is not
+        plain (HIERARCH, long strings, a keyword without a value) takes the full table.
+        """
+        if self._table is None and self._plain and 0 < len(keyword) <= 8 and keyword not in _COMMENTARY:
+            if self._places is None:
+                starts = range(0, len(self._text), CARD)[::-1]  # backwards, so that the first of a keyword stays
+                self._places = {self._text[start : start + 8]: start for start in starts}
+            start = self._places.get(f"{keyword:<8}")
+            if start is None:
+                return None
+            plain = self._text[start + 8 : start + 9] == "=" and not self._text.startswith("CONTINUE", start + CARD)
+            if plain and keyword[-1] != " ":
+                return self._text[start + 9 : start + CARD]
+        return self._fields.get(keyword)
+
+    @property
+    def _fields(self) -> dict[str, str]:
+        if self._table is None:
+            self._table, self._repeated = _tabulate(self._text)
+        return self._table
+
     @property
     def duplicates(self) -> tuple[str, ...]:
         """Keywords that came again after their first card."""
-        return self._repeated
+        return self._repeated if self._fields else ()
 
     @property
     def malformed(self) -> tuple[str, ...]:
@@ -143,6 +156,26 @@ class Header(Mapping[str, Value]):
             for keyword, field in self._fields.items()
             if not parse_value(field)[1] or _CONTROL.search(field) or _CONTROL.search(keyword)
         )
+
+
+def _tabulate(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Value field of every keyword, and the keywords that came again."""
+    fields: dict[str, str] = {}
+    repeated: list[str] = []
+    last = ""
+    for start in range(0, len(text), CARD):
+        card = text[start : start + CARD]
+        if card.startswith("CONTINUE") and last:
+            fields[last] = _continued(fields[last], card[8:])
+            continue
+        split = split_card(card)
+        last = ""
+        if split is not None and split[0] in fields:
+            repeated.append(split[0])
+        elif split is not None:
+            last = split[0]
+            fields[last] = split[1]
+    return fields, tuple(repeated)
 
 
 def _continued(field: str, more: str) -> str:

@@ -143,6 +143,28 @@ def test_any_cards_can_be_asked_for(cards: list[str]) -> None:
     assert set(header.malformed) <= set(header)
 
 
+CARDS = st.sampled_from(
+    [
+        "A       = 1", "A       = 2", "A       =3", "AB      = 'x&'", "CONTINUE  'y'", "ABC", "HIERARCH A = 5",
+        "HIERARCH B C = 6", "COMMENT = 1", "HISTORY A       = 9", "        = 8",
+        "B       = 'A       = 7'",
+        "C D     = 1", "A",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CARDS, max_size=8))
+def test_one_card_at_a_time_or_all_at_once_is_the_same(cards: list[str]) -> None:
+    text = "".join(f"{card:<80}" for card in cards)
+    whole = Header(text)
+    assert len(whole) == len(list(whole))
+    for keyword in ("A", "AB", "ABC", "B", "B C", "C D", "C", "COMMENT", "HISTORY", "HIERARCH", "", "CONTINUE", "A "):
+        fresh = Header(text)
+        assert (keyword in fresh) == (keyword in set(whole)), keyword
+        assert fresh.get(keyword, "none") == dict(whole).get(keyword, "none"), keyword
+
+
 def test_values_agree_with_astropy_on_a_header_that_astropy_wrote(tmp_path: Path) -> None:
     theirs = fits.Header()
     theirs["HIERARCH ESO INS NAME"] = "it's"
