@@ -85,6 +85,7 @@ class Site:
                 "log_dir": str(self.centre / "tasklogs"),
                 "lease_s": 3.0,
                 "retry_backoff_s": 0.2,
+                "max_attempts": 10,
             }
         return settings
 
