@@ -9,7 +9,8 @@ from sqlalchemy import make_url
 
 from services.core.errors import BadSettings
 from services.core.filesystem import is_network
-from services.core.settings import RouteSettings, Secret, Settings, load_settings
+from services.core.secret import Secret
+from services.core.settings import RouteSettings, Settings, load_settings
 
 
 def mistakes_of(file: Path) -> tuple[str, ...]:

@@ -6,23 +6,17 @@ holds it. Every section has defaults that suit one host; a host only writes the 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from services.core.errors import BadSettings
+from services.core.secret import AbsolutePath, Secret, Section
 from services.core.yamlfile import YamlFile
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("expected an absolute path")
-    return path
 
 
 def _remote_url(url: str) -> str:
@@ -52,49 +46,7 @@ def _redis_url(url: str) -> str:
     return url
 
 
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
-
-
-class Section(BaseModel):
-    """A part of the settings: frozen, and an unknown key is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
-
-
-class Secret(Section):
-    """Where a secret stands: exactly one of a file (its first line) or an environment variable."""
-
-    file: AbsolutePath | None = None
-    env: str | None = None
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Secret:
-        if (self.file is None) == (self.env is None):
-            raise ValueError("expected exactly one of 'file' and 'env'")
-        return self
-
-    def read(self) -> str:
-        """The secret itself.
-
-        Raises
-        ------
-        BadSettings
-            The file is missing or empty, or the variable is not set.
-        """
-        if self.env is not None:
-            value = os.environ.get(self.env, "")
-            source = f"environment variable {self.env}"
-        else:
-            assert self.file is not None
-            source = str(self.file)
-            try:
-                value = self.file.read_text(encoding="utf-8").split("\n", 1)[0].strip()
-            except OSError as error:
-                raise BadSettings((f"secret {source}: cannot be read: {error.strerror}",)) from None
-        if not value:
-            raise BadSettings((f"secret {source}: is empty or not set",))
-        return value
 
 
 class LogSettings(Section):
@@ -114,8 +66,14 @@ class LedgerSettings(Section):
 class WatchSettings(Section):
     """The watcher at the camera's disk."""
 
-    dirs: Annotated[list[AbsolutePath], Field(min_length=1)]
-    patterns: Annotated[list[str], Field(min_length=1)] = ["*.fits", "*.fit", "*.fits.fz", "*.fits.gz", "*.fit.gz"]
+    dirs: Annotated[tuple[AbsolutePath, ...], Field(min_length=1)]
+    patterns: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "*.fits",
+        "*.fit",
+        "*.fits.fz",
+        "*.fits.gz",
+        "*.fit.gz",
+    )
     rescan_s: PositiveSeconds = 60.0
     settle_s: Annotated[float, Field(ge=0, le=3600)] = 1.0
     incomplete_after_s: PositiveSeconds = 600.0
@@ -170,7 +128,7 @@ class ConductSettings(Section):
     calibration_max_age_days: Annotated[int, Field(ge=0, le=3650)] = 7
     min_bias: Annotated[int, Field(ge=1)] = 3
     min_flat: Annotated[int, Field(ge=1)] = 3
-    reduce_without: list[Literal["bias", "flat"]] = ["bias", "flat"]
+    reduce_without: tuple[Literal["bias", "flat"], ...] = ("bias", "flat")
 
 
 class WorkSettings(Section):
@@ -178,11 +136,11 @@ class WorkSettings(Section):
 
     products_dir: AbsolutePath
     log_dir: AbsolutePath
-    queues: Annotated[list[Literal["checks", "reductions", "calibrations"]], Field(min_length=1)] = [
+    queues: Annotated[tuple[Literal["checks", "reductions", "calibrations"], ...], Field(min_length=1)] = (
         "checks",
         "calibrations",
         "reductions",
-    ]
+    )
     lease_s: Annotated[float, Field(ge=2, le=86_400)] = 60.0
     job_timeout_s: PositiveSeconds = 3600.0
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
@@ -217,9 +175,9 @@ class Settings(Section):
     archive_dir: AbsolutePath | None = None
     ledger: LedgerSettings
     log: LogSettings = LogSettings()
-    instruments_dirs: list[AbsolutePath] = []
+    instruments_dirs: tuple[AbsolutePath, ...] = ()
     watch: WatchSettings | None = None
-    routes: dict[Name, RouteSettings] = {}
+    routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     receive: ReceiveSettings | None = None
     redis: RedisSettings | None = None
     conduct: ConductSettings | None = None

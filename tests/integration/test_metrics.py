@@ -10,7 +10,8 @@ import pytest
 
 from services.core.metrics.influx import InfluxUnreachable, InfluxWriter
 from services.core.metrics.spool import Spool
-from services.core.settings import InfluxSettings, Secret
+from services.core.secret import Secret
+from services.core.settings import InfluxSettings
 from tests.fixtures.influx import Influx
 
 

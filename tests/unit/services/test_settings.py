@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from services.cli.config import config
 from services.core.errors import BadSettings
-from services.core.settings import Secret, load_settings
+from services.core.secret import Secret
+from services.core.settings import load_settings
 
 GOOD = """\
 site: summit
