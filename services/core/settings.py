@@ -6,17 +6,29 @@ holds it. Every section has defaults that suit one host; a host only writes the 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from services.core.errors import BadSettings
+from services.core.mistakes import mistakes_in
 from services.core.secret import AbsolutePath, Secret, Section
 from services.core.yamlfile import YamlFile
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
+        raise ValueError("expected a short name of lower-case letters, digits, '_' and '-'")
+    return text
+
+
+def _http_url(url: str) -> str:
+    if not re.match(r"https?://[^/]", url):
+        raise ValueError("expected http://host[:port] or https://host[:port]")
+    return url
 
 
 def _remote_url(url: str) -> str:
@@ -46,6 +58,7 @@ def _redis_url(url: str) -> str:
     return url
 
 
+Name = Annotated[str, AfterValidator(_name)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
 
 
@@ -151,7 +164,7 @@ class WorkSettings(Section):
 class InfluxSettings(Section):
     """InfluxDB 2 or 3."""
 
-    url: Annotated[str, Field(pattern=r"^https?://")]
+    url: Annotated[str, AfterValidator(_http_url)]
     org: str
     bucket: str
     token: Secret
@@ -216,18 +229,4 @@ def load_settings(path: Path) -> Settings:
     try:
         return Settings.model_validate(file.data)
     except ValidationError as error:
-        raise BadSettings(tuple(_mistake(file, item) for item in error.errors())) from None
-
-
-def _mistake(file: YamlFile, item: Any) -> str:
-    got = item["input"]
-    kind = item["type"]
-    location = tuple(part for part in item["loc"] if part != "[key]")
-    if kind == "missing":
-        return f"{file.where(location)}: is missing"
-    if kind == "extra_forbidden":
-        return f"{file.where(location)}: unknown key"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    shown = "" if isinstance(got, dict | BaseModel) else f", got {got!r}"
-    return f"{file.where(location)}: {message}{shown}"
+        raise BadSettings(mistakes_in(error, file, Settings)) from None

@@ -50,8 +50,8 @@ def test_every_mistake_is_told_at_once_with_line_and_path(tmp_path: Path) -> Non
     assert f"{path}:5: watch.dirs.0: expected an absolute path" in told
     assert f"{path}:6: watch.rescan_s:" in told and "'soon'" in told
     assert f"{path}:9: routes.centre.url: expected sftp://" in told
-    assert f"{path}:10: routes.centre.batch_frames:" in told and "greater than or equal to 1" in told
-    assert f"{path}:11: routes.centre.bandwith_mbit_s: unknown key" in told
+    assert f"{path}:10: routes.centre.batch_frames:" in told and "expected a number from 1" in told
+    assert f"{path}:11: routes.centre.bandwith_mbit_s: unknown key; known here: backoff_max_s" in told
 
 
 @pytest.mark.parametrize(
