@@ -8,26 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transfer.jit import kernel
-
 if TYPE_CHECKING:
     from transfer.structure import FitsLayout
 
 CHUNK = 4 << 20
-
-
-@kernel
-def _sum_words(words: np.ndarray) -> int:
-    """Ones' complement sum of big-endian 32-bit words that were loaded on a little-endian machine."""
-    total = np.uint64(0)
-    for i in range(words.shape[0]):
-        word = words[i]
-        # Each word is swapped: end-around carries of a sum of unswapped words would land in the wrong byte.
-        swapped = (word << 24) | ((word & 0xFF00) << 8) | ((word >> 8) & 0xFF00) | (word >> 24)
-        total += np.uint64(np.uint32(swapped))
-    while total >> np.uint64(32):
-        total = (total & np.uint64(0xFFFFFFFF)) + (total >> np.uint64(32))
-    return total  # type: ignore[return-value]
 
 
 class Datasum:
@@ -47,7 +31,9 @@ class Datasum:
         whole = array[before:]
         even = whole.size & ~3
         if even:
-            self._add(int(_sum_words(whole[:even].view("<u4"))))
+            from transfer.datasum import sum_words  # late: it brings numba, and most users only hash
+
+            self._add(int(sum_words(whole[:even].view("<u4"))))
         self._loose(whole[even:], 0)
 
     @property

@@ -17,7 +17,6 @@ import zstandard
 from transfer.checksum import Meter
 from transfer.codecs.base import BYTES, Encoded, Parameter, Sink
 from transfer.codecs.raw import layout_of
-from transfer.codecs.residuals import from_planes, to_planes
 from transfer.errors import Corrupt, Incomplete
 from transfer.structure import FitsLayout
 
@@ -153,6 +152,8 @@ def _encode_section(piece: tuple[Section, bytes]) -> tuple[_Head, bytes]:
     section, data = piece
     best, head = data, _Head(STORED, 0, 0, section.length, section.length, 0)
     if section.pixel:
+        from transfer.codecs.residuals import to_planes  # late: it brings numba
+
         packed = _tools.planes.compress(to_planes(data, section.pixel, section.width, TILE).data)
         if len(packed) < len(best):
             best = packed
@@ -206,7 +207,11 @@ def _decode_section(section: tuple[_Head, bytes]) -> bytes | memoryview:
         raise Corrupt(f"a zstd frame is damaged: {error}") from error
     if len(data) != head.length:
         raise Corrupt("a zstd frame does not restore what its section says")
-    return from_planes(data, head.pixel, head.width, head.tile) if head.kind == IMAGE else data
+    if head.kind == ZSTD:
+        return data
+    from transfer.codecs.residuals import from_planes
+
+    return from_planes(data, head.pixel, head.width, head.tile)
 
 
 def _exactly(file: BinaryIO, length: int) -> bytes:
