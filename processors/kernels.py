@@ -20,11 +20,18 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 def kernel(function: F) -> F:
     """Compile a function of arrays and scalars at its first call (or load it from numba's cache)."""
-    compiled: F = numba.njit(**_OPTIONS)(function)
-    return compiled
+    return _compiled(function)
 
 
 def inlined(function: F) -> F:
     """Compile a helper into every kernel that calls it."""
-    compiled: F = numba.njit(inline="always", **_OPTIONS)(function)
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: F, **more: Any) -> F:
+    compiled: F
+    try:
+        compiled = numba.njit(**_OPTIONS, **more)(function)
+    except RuntimeError:  # nowhere to keep a cache: a read-only installation and no home
+        compiled = numba.njit(**{**_OPTIONS, "cache": False}, **more)(function)
     return compiled

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from processors.checks.result import CheckResult
 from processors.checks.stack import groups_of, judge_stack, stacks
+from processors.combine import combine
 from processors.fits import Frame
 from processors.ptc import gain, read_noise
 
@@ -50,7 +51,7 @@ def _biases(
     found = {}
     for key, group in groups_of(frames, frozenset({"bias"})):
         for stack in stacks(group):
-            structure = np.median(np.stack(stack.images), axis=0).astype(np.float32)
+            structure = combine(stack.images, "median").value
             noise = read_noise(stack.images).value
             found[key.instrument, key.readout, stack.detector, stack.amplifier.name] = (structure, noise)
     return found
