@@ -103,7 +103,7 @@ def scan_file(file: BinaryIO, size: int) -> FitsLayout:
         span = _span(cards, len(hdus), offset, data_offset)
         if span.end_offset > size:
             missing = span.end_offset - size
-            raise Incomplete(f"HDU {span.index} ends at byte {span.end_offset}, {missing} bytes are missing", missing)
+            raise Incomplete(f"HDU {len(hdus)} ends at byte {span.end_offset}, {missing} bytes are missing", missing)
         if not hdus:
             nextend = card_int(cards, b"NEXTEND")
         hdus.append(span)
@@ -122,9 +122,8 @@ def check_complete(path: Path) -> FitsLayout | None:
         As `scan`; Corrupt when a gzip stream fails its checksum.
     """
     with path.open("rb") as file:
-        magic = file.read(2)
-        file.seek(0)
-        if magic == b"\x1f\x8b":
+        if file.read(2) == b"\x1f\x8b":
+            file.seek(0)
             check_gzip(file)
             return None
         return scan_file(file, os.fstat(file.fileno()).st_size)
