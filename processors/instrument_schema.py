@@ -9,9 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Obstype = Literal[
-    "bias", "dark", "flat", "skyflat", "science", "standard", "arc", "focus", "test", "unknown"
-]  # `flat` is a dome or lamp flat
+# `flat` is a dome or lamp flat
+Obstype = Literal["bias", "dark", "flat", "skyflat", "science", "standard", "arc", "focus", "test", "unknown"]
 CheckName = Literal[
     "bad_values",
     "completeness",
