@@ -91,7 +91,9 @@ def accept(root: Path, archive: Path, bundle: str, *, place: Place) -> Accepted:
     """
     try:
         opened = verify(root, bundle)
-    except (BadDocument, Corrupt, Incomplete) as error:
+    except Incomplete as error:
+        return _answered(root, bundle) or _condemned(root, bundle, str(error))
+    except (BadDocument, Corrupt) as error:
         return _condemned(root, bundle, str(error))
     incoming = archive / ".incoming" / bundle
     shutil.rmtree(incoming, ignore_errors=True)  # what a crash left
@@ -162,6 +164,22 @@ def clear_inbox(root: Path, bundle: str) -> None:
 
 def _receipt_path(root: Path, bundle: str) -> Path:
     return root / "receipts" / f"{bundle}.receipt.json"
+
+
+def _answered(root: Path, bundle: str) -> Accepted | None:
+    """What the receipt says, if it answers this very manifest: that came again while its bundle was cleared away."""
+    try:
+        opened = open_bundle(root / "inbox" / f"{bundle}.json")
+        receipt = Receipt.from_json(read_document(_receipt_path(root, bundle)))
+    except BadDocument:
+        return None
+    if receipt.manifest_sha256 != opened.manifest_sha256 or len(receipt.frames) != len(opened.manifest.frames):
+        return None
+    frames = tuple(
+        AcceptedFrame(entry, frame.verdict, frame.reason, None, None)
+        for entry, frame in zip(opened.manifest.frames, receipt.frames, strict=True)
+    )
+    return Accepted(bundle, opened.manifest_sha256, receipt.verdict, None, frames)
 
 
 def _condemned(root: Path, bundle: str, reason: str) -> Accepted:

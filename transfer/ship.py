@@ -17,7 +17,8 @@ __all__ = ["Bundle", "fetch_receipt", "open_bundle", "release", "ship"]
 def ship(bundle: Bundle, remote: Remote, on_bytes: OnBytes | None = None) -> None:
     """Put a bundle into the remote's inbox; its manifest follows when the bundle is whole there, and commits it.
 
-    May be repeated at any time. Errors of `Remote`; Incomplete or Corrupt when the local bundle file is gone or short.
+    May be repeated at any time; a bundle that lies there with its whole length is not sent again. Errors of `Remote`;
+    Incomplete or Corrupt when the local bundle file is gone or short.
     """
     try:
         size = bundle.path.stat().st_size
@@ -26,7 +27,11 @@ def ship(bundle: Bundle, remote: Remote, on_bytes: OnBytes | None = None) -> Non
     if size != bundle.manifest.size:
         raise Corrupt(f"{bundle.path} has {size} bytes, its manifest says {bundle.manifest.size}")
     name = bundle.manifest.bundle
-    remote.put(bundle.path, f"inbox/{name}.nfb", on_bytes)
+    there = remote.stat(f"inbox/{name}.nfb")
+    if there is None or there.size != size:
+        remote.put(bundle.path, f"inbox/{name}.nfb", on_bytes)
+    elif on_bytes:
+        on_bytes(size)
     remote.put(bundle.manifest_path, f"inbox/{name}.json")
 
 

@@ -190,6 +190,28 @@ def test_release_wants_every_frame_answered(way: Way) -> None:
     shutil.rmtree(way.archive)
 
 
+def test_a_manifest_that_comes_again_after_its_answer_keeps_it(way: Way) -> None:
+    bundle = bundle_of(way.frames, way.outbox)
+    way.send(bundle)
+    way.answer(way.accept())
+    way.remote.put(bundle.manifest_path, "inbox/B-1.json")  # the sender saw the bundle just before it was cleared
+    again = way.accept()
+    assert [frame.verdict for frame in again.frames] == ["accepted"] * 3
+    assert all(frame.path is None for frame in again.frames)
+    assert way.answer(again).verdict == "accepted"
+
+
+def test_a_bundle_that_lies_there_whole_is_not_sent_again(way: Way) -> None:
+    bundle = bundle_of(way.frames, way.outbox)
+    way.send(bundle)
+    inode = (way.centre / "inbox/B-1.nfb").stat().st_ino
+    way.send(bundle)
+    assert (way.centre / "inbox/B-1.nfb").stat().st_ino == inode
+    (way.centre / "inbox/B-1.nfb").write_bytes(b"short")
+    way.send(bundle)
+    assert way.accept().verdict == "accepted"
+
+
 def test_strange_files_in_the_inbox_are_left_alone(way: Way) -> None:
     inbox = way.centre / "inbox"
     inbox.mkdir()
