@@ -22,6 +22,7 @@ from services.demo.layout import Layout, write_settings
 from services.demo.progress import Progress
 from services.demo.sshd import PrivateSshd, find_sshd
 from services.demo.supervisor import Supervisor
+from transfer.errors import TransferError
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,16 @@ def _remote(layout: Layout, say: Callable[[str], None]) -> Iterator[dict[str, An
         yield {"url": f"file://{layout.centre}"}
         return
     server = PrivateSshd(layout.root / "sshd", binary)
-    server.start()
-    say(f"link: sftp to a private sshd on port {server.port}")
     try:
+        try:
+            server.start()
+            server.try_login(layout.centre)
+        except (TransferError, OSError) as error:
+            # An account without a login shell, a hardened sshd: the demo shall still run, and say what it did.
+            say(f"link: a local directory (a private sshd does not work here: {error})")
+            yield {"url": f"file://{layout.centre}"}
+            return
+        say(f"link: sftp to a private sshd on port {server.port}")
         yield server.route(layout.centre)
     finally:
         server.stop()

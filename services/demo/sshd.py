@@ -14,6 +14,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from transfer.remotes.open import open_remote
+
 _CONFIG = """\
 Port {port}
 ListenAddress 127.0.0.1
@@ -81,6 +83,15 @@ class PrivateSshd:
         words = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         self.stop()
         raise OSError(f"sshd does not answer on port {self.port}: {words.strip()}")
+
+    def try_login(self, path: Path) -> None:
+        """Log in once as a route would (`TransferError` when that fails)."""
+        url = str(self.route(path)["url"])
+        remote = open_remote(url, key_file=self.key_file, known_hosts=self.known_hosts, timeout_s=10.0)
+        try:
+            remote.list("inbox")
+        finally:
+            remote.close()
 
     def route(self, path: Path) -> dict[str, Any]:
         """The part of a route's settings that leads to `path` on this server."""
