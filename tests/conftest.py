@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.influx",
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
+    "tests.fixtures.sshd",
 ]
 
 REPOSITORY = Path(__file__).parent.parent

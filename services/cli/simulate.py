@@ -25,8 +25,8 @@ Examples:
   nightferry simulate /data/camera --truth /tmp/truth --pace 2 --write-delay 0.3
   nightferry simulate /tmp/big --scale full --biases 3 --darks 0 --flats 3 --targets 1 -j 2
 \b
-OUT receives the frames; OUT/hk the housekeeping and the exposure log; OUT/truth all that went into the frames
-(truth.json, truth_stars.fits). Point --truth elsewhere when OUT is watched."""
+OUT receives the frames; OUT/hk the housekeeping and the exposure log; OUT-truth, beside OUT, all that went into
+the frames (truth.json, truth_stars.fits)."""
 
 _count = click.IntRange(min=0)
 _seconds = click.FloatRange(min=0)
@@ -64,7 +64,7 @@ _seconds = click.FloatRange(min=0)
 @click.option("--filters", default="g,r", show_default=True, help="Among g, r, i, z, Y.")
 @click.option("--exptime", "science_s", type=_seconds, default=90.0, show_default=True, help="Science exposures (s).")
 @click.option("--hk/--no-hk", default=True, show_default=True, help="Housekeeping files and exposure log.")
-@click.option("--truth", type=click.Path(path_type=Path, file_okay=False), help="Where the truth goes.  [OUT/truth]")
+@click.option("--truth", type=click.Path(path_type=Path, file_okay=False), help="Where the truth goes.  [OUT-truth]")
 @click.option("--pace", type=_seconds, default=0.0, show_default=True, help="Seconds between two exposures.")
 @click.option(
     "--write-delay",
@@ -90,7 +90,7 @@ def simulate(out: Path, as_json: bool, **arguments: Any) -> None:
         frames, size = frames + 1, size + frame.size
         if as_json:
             emit({"file": str(frame.path), **frame.identity, "size": frame.size, "sha256": frame.sha256})
-    say(f"{frames} frames, {size / 1e6:.1f} MB, in {out}; the truth is in {arguments['truth'] or out / 'truth'}")
+    say(f"{frames} frames, {size / 1e6:.1f} MB, in {out}; the truth is in {arguments['truth'] or beside(out)}")
 
 
 def _nights(arguments: dict[str, Any]) -> list[NightOptions]:
@@ -120,7 +120,7 @@ def _play(
     from processors.simulator.night import simulate_night
 
     pace, delay = arguments["pace"], arguments["write_delay"]
-    truth = arguments["truth"] or out / "truth"
+    truth = arguments["truth"] or beside(out)
     for options in nights:
         frames = simulate_night(
             out,
@@ -141,3 +141,8 @@ def _play(
 def _wait(stop: threading.Event, seconds: float) -> None:
     if seconds:
         stop.wait(seconds)
+
+
+def beside(out: Path) -> Path:
+    """Where the truth goes: next to the night, where no watcher and no `nightferry reduce OUT` takes it for a frame."""
+    return out.resolve().with_name(f"{out.resolve().name}-truth")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, func, select
-from transfer.checksum import sha256_file
 
 from processors.associate import REDUCED
 from services.core.ledger import telescope
@@ -17,6 +16,7 @@ from services.core.ledger.engine import Ledger
 from services.core.ledger.schema import frames, products, qa, tasks
 from services.demo.layout import Layout
 from services.watcher.events import Matcher, walk
+from transfer.checksum import sha256_file
 
 
 @dataclass(frozen=True)

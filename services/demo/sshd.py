@@ -48,14 +48,15 @@ class PrivateSshd:
 
     def __init__(self, root: Path, binary: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
-        self._root = root
+        self.root = root
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
+        self.user = getpass.getuser()
         self.key_file = root / "client_key"
         self.known_hosts = root / "known_hosts"
-        host = _new_key(root / "host_key")
-        client = _new_key(self.key_file)
+        host = new_key(root / "host_key")
+        client = new_key(self.key_file)
         (root / "authorized_keys").write_text(f"{client} nightferry\n", encoding="ascii")
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host}\n", encoding="ascii")
         (root / "sshd_config").write_text(_CONFIG.format(port=self.port, root=root), encoding="utf-8")
@@ -70,8 +71,8 @@ class PrivateSshd:
         """
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # the privilege separation directory it insists on
-        log = self._root / "sshd.log"
-        command = [str(self._binary), "-D", "-f", str(self._root / "sshd_config"), "-E", str(log)]
+        log = self.root / "sshd.log"
+        command = [str(self._binary), "-D", "-f", str(self.root / "sshd_config"), "-E", str(log)]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -84,10 +85,13 @@ class PrivateSshd:
         self.stop()
         raise OSError(f"sshd does not answer on port {self.port}: {words.strip()}")
 
+    def url(self, path: Path) -> str:
+        """Address of a directory on this server."""
+        return f"sftp://{self.user}@127.0.0.1:{self.port}{path}"
+
     def try_login(self, path: Path) -> None:
         """Log in once as a route would (`TransferError` when that fails)."""
-        url = str(self.route(path)["url"])
-        remote = open_remote(url, key_file=self.key_file, known_hosts=self.known_hosts, timeout_s=10.0)
+        remote = open_remote(self.url(path), key_file=self.key_file, known_hosts=self.known_hosts, timeout_s=10.0)
         try:
             remote.list("inbox")
         finally:
@@ -96,7 +100,7 @@ class PrivateSshd:
     def route(self, path: Path) -> dict[str, Any]:
         """The part of a route's settings that leads to `path` on this server."""
         return {
-            "url": f"sftp://{getpass.getuser()}@127.0.0.1:{self.port}{path}",
+            "url": self.url(path),
             "key_file": str(self.key_file),
             "known_hosts": str(self.known_hosts),
         }
@@ -116,7 +120,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _new_key(path: Path) -> str:
+def new_key(path: Path) -> str:
     """Write a new ed25519 key (0600); its public half as one line."""
     key = Ed25519PrivateKey.generate()
     path.touch(mode=0o600)

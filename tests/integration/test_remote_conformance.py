@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import sshd as servers
-from tests.fixtures.sshd import Sshd
+from tests.fixtures.sshd import PrivateSshd
 from transfer.errors import BadDocument, Refused, TransferError
 from transfer.remotes.base import Remote
 from transfer.remotes.open import open_remote
-
-sshd = servers.sshd
 
 BIG = 3_000_017
 
@@ -32,7 +29,7 @@ def remote(request: pytest.FixtureRequest, root: Path) -> Iterator[Remote]:
         with open_remote(root.as_uri(), key_file=None, known_hosts=None, timeout_s=10) as made:
             yield made
         return
-    sshd: Sshd = request.getfixturevalue("sshd")
+    sshd: PrivateSshd = request.getfixturevalue("sshd")
     with open_remote(sshd.url(root), key_file=sshd.key_file, known_hosts=sshd.known_hosts, timeout_s=10) as made:
         yield made
 

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import sshd as servers
-from tests.fixtures.sshd import Sshd, free_port, make_key
+from tests.fixtures.sshd import PrivateSshd, free_port, new_key
 from transfer.errors import NoSpace, Refused, Unreachable
 from transfer.remotes.base import Remote
 from transfer.remotes.open import open_remote
-
-sshd = servers.sshd
 
 
 class Cutter:
@@ -74,40 +71,40 @@ def with_shutdown(each: socket.socket) -> None:
 
 
 @pytest.fixture
-def cutter(sshd: Sshd) -> Iterator[Cutter]:
+def cutter(sshd: PrivateSshd) -> Iterator[Cutter]:
     made = Cutter(sshd.port)
     yield made
     made.close()
 
 
-def reach(sshd: Sshd, root: Path, port: int | None = None, **changed: object) -> Remote:
+def reach(sshd: PrivateSshd, root: Path, port: int | None = None, **changed: object) -> Remote:
     known = sshd.root / f"known-{port or sshd.port}"
     known.write_text(sshd.known_hosts.read_text().replace(f":{sshd.port} ", f":{port or sshd.port} "))
     settings: dict = {"key_file": sshd.key_file, "known_hosts": known, "timeout_s": 10.0} | changed
     return open_remote(f"sftp://{sshd.user}@127.0.0.1:{port or sshd.port}{root}", **settings)
 
 
-def test_an_unknown_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+def test_an_unknown_host_key_is_refused(sshd: PrivateSshd, tmp_path: Path) -> None:
     empty = tmp_path / "known_hosts"
     empty.touch()
     with reach(sshd, tmp_path, known_hosts=empty) as remote, pytest.raises(Refused, match="does not have"):
         remote.stat("a")
 
 
-def test_a_changed_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_changed_host_key_is_refused(sshd: PrivateSshd, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{sshd.port} {make_key(tmp_path / 'other')}\n")
+    known.write_text(f"[127.0.0.1]:{sshd.port} {new_key(tmp_path / 'other')}\n")
     with reach(sshd, tmp_path, known_hosts=known) as remote, pytest.raises(Refused, match="another host key"):
         remote.stat("a")
 
 
-def test_missing_known_hosts_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+def test_missing_known_hosts_is_refused(sshd: PrivateSshd, tmp_path: Path) -> None:
     with reach(sshd, tmp_path, known_hosts=tmp_path / "none") as remote, pytest.raises(Refused, match="trust"):
         remote.stat("a")
 
 
-def test_a_key_that_is_not_let_in_is_refused(sshd: Sshd, tmp_path: Path) -> None:
-    make_key(tmp_path / "stranger")
+def test_a_key_that_is_not_let_in_is_refused(sshd: PrivateSshd, tmp_path: Path) -> None:
+    new_key(tmp_path / "stranger")
     with (
         reach(sshd, tmp_path, key_file=tmp_path / "stranger") as remote,
         pytest.raises(Refused, match="does not let"),
@@ -115,18 +112,18 @@ def test_a_key_that_is_not_let_in_is_refused(sshd: Sshd, tmp_path: Path) -> None
         remote.stat("a")
 
 
-def test_a_key_file_that_is_none_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_key_file_that_is_none_is_refused(sshd: PrivateSshd, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("nothing")
     with reach(sshd, tmp_path, key_file=tmp_path / "key") as remote, pytest.raises(Refused, match="private key"):
         remote.stat("a")
 
 
-def test_nobody_listening_is_unreachable(sshd: Sshd, tmp_path: Path) -> None:
+def test_nobody_listening_is_unreachable(sshd: PrivateSshd, tmp_path: Path) -> None:
     with reach(sshd, tmp_path, port=free_port()) as remote, pytest.raises(Unreachable):
         remote.stat("a")
 
 
-def test_a_server_that_says_nothing_is_unreachable_in_time(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_server_that_says_nothing_is_unreachable_in_time(sshd: PrivateSshd, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as dumb:
         port = dumb.getsockname()[1]
         begun = time.monotonic()
@@ -135,7 +132,9 @@ def test_a_server_that_says_nothing_is_unreachable_in_time(sshd: Sshd, tmp_path:
         assert time.monotonic() - begun < 6
 
 
-def test_a_cut_line_is_unreachable_and_the_next_put_continues(sshd: Sshd, cutter: Cutter, tmp_path: Path) -> None:
+def test_a_cut_line_is_unreachable_and_the_next_put_continues(
+    sshd: PrivateSshd, cutter: Cutter, tmp_path: Path
+) -> None:
     root, local = tmp_path / "remote", tmp_path / "local"
     root.mkdir()
     local.write_bytes(os.urandom(6_000_000))
@@ -154,7 +153,7 @@ def test_a_cut_line_is_unreachable_and_the_next_put_continues(sshd: Sshd, cutter
     assert (root / "a").read_bytes() == local.read_bytes()
 
 
-def test_silence_in_mid_put_ends_in_time(sshd: Sshd, cutter: Cutter, tmp_path: Path) -> None:
+def test_silence_in_mid_put_ends_in_time(sshd: PrivateSshd, cutter: Cutter, tmp_path: Path) -> None:
     local = tmp_path / "local"
     local.write_bytes(bytes(40_000_000))
     with reach(sshd, tmp_path, cutter.port, timeout_s=1.5) as remote:
@@ -197,7 +196,7 @@ def test_a_root_that_is_not_mounted_is_unreachable(tmp_path: Path) -> None:
     assert not (tmp_path / "usb").exists()
 
 
-def test_permission_denied_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+def test_permission_denied_is_refused(sshd: PrivateSshd, tmp_path: Path) -> None:
     # /sys refuses new files even from root
     (tmp_path / "local").write_bytes(b"x")
     with reach(sshd, Path("/sys")) as remote, pytest.raises(Refused):

@@ -23,7 +23,7 @@ def test_json_says_what_every_frame_is(tmp_path: Path) -> None:
     keys = {"file", "instrument", "night", "expid", "detectors", "obstype", "exptime_s", "filter", "object", "date_obs"}
     assert all(keys | {"sequence", "size", "sha256"} == record.keys() for record in records)
     assert "8 frames" in result.stderr
-    assert (tmp_path / "n" / "truth" / "truth.json").exists()
+    assert (tmp_path / "n-truth" / "truth.json").exists()
 
 
 def test_several_nights_follow_each_other(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_several_nights_follow_each_other(tmp_path: Path) -> None:
     result = CliRunner().invoke(simulate, arguments)
     nights = [json.loads(line)["night"] for line in result.stdout.splitlines()]
     assert nights == ["20251231"] * 4 + ["20260101"] * 4
-    assert (tmp_path / "truth" / "20260101" / "truth.json").exists()
+    assert (tmp_path.with_name(f"{tmp_path.name}-truth") / "20260101" / "truth.json").exists()
     assert not (tmp_path / "hk").exists()
 
 
