@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from transfer.cards import card_int, card_logical, card_text, value_of
-from transfer.errors import Corrupt, Incomplete, NotFits
+from transfer.errors import Incomplete, NotFits
 from transfer.gzipped import check_gzip
 
 BLOCK: Final = 2880
@@ -59,20 +59,6 @@ class FitsLayout:
     hdus: tuple[HduSpan, ...]
     trailing: int
     nextend: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DatasumVerdict:
-    """A DATASUM card against the data it stands for."""
-
-    index: int
-    card: int
-    computed: int
-
-    @property
-    def ok(self) -> bool:
-        """Whether they agree (0 and 2**32 - 1 are the same number in ones' complement)."""
-        return self.card % 0xFFFFFFFF == self.computed % 0xFFFFFFFF
 
 
 def scan(path: Path) -> FitsLayout:
@@ -133,33 +119,6 @@ def is_fits_container(path: Path) -> bool:
     """Whether a file starts like FITS, so that `scan` can say more; a gzip file does not."""
     with path.open("rb") as file:
         return file.read(9) == b"SIMPLE  ="
-
-
-def verify_datasums(path: Path, layout: FitsLayout) -> None:
-    """Raise Corrupt when a DATASUM card disagrees with the data it stands for; HDUs without the card pass."""
-    bad = [verdict for verdict in compare_datasums(path, layout) if not verdict.ok]
-    if bad:
-        listed = ", ".join(f"HDU {verdict.index}: card {verdict.card}, data {verdict.computed}" for verdict in bad[:3])
-        raise Corrupt(f"DATASUM disagrees in {len(bad)} of {len(layout.hdus)} HDUs ({listed})")
-
-
-def compare_datasums(path: Path, layout: FitsLayout) -> tuple[DatasumVerdict, ...]:
-    """Compare every DATASUM card that is there with the data it stands for."""
-    from transfer.checksum import CHUNK, Datasum
-
-    verdicts = []
-    with path.open("rb") as file:
-        for span in layout.hdus:
-            if span.datasum_card is None:
-                continue
-            total = Datasum()
-            file.seek(span.data_offset)
-            left = span.end_offset - span.data_offset
-            while left and (chunk := file.read(min(CHUNK, left))):
-                total.update(chunk)
-                left -= len(chunk)
-            verdicts.append(DatasumVerdict(span.index, span.datasum_card, total.value))
-    return tuple(verdicts)
 
 
 def _announces_extension(file: BinaryIO, offset: int, size: int) -> bool:

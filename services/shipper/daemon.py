@@ -84,12 +84,10 @@ class Route:
             if self._stop.is_set():
                 return
             try:
-                bundle = open_bundle(path)
+                self._handle(open_bundle(path), states.get(path.stem, "unrecorded"))
             except BadDocument as error:
-                # One bad file must not keep the others at home; it stays where a person finds it.
+                # A bad manifest, or a bad receipt of one bundle, must not keep the others at home.
                 self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
-                continue
-            self._handle(bundle, states.get(path.stem, "unrecorded"))
         self.status = f"{len(manifests)} bundles in the outbox"
 
     def _handle(self, bundle: Bundle, state: str) -> None:

@@ -11,7 +11,8 @@ from processors.instrument import Instruments
 from services.core.ledger.telescope import SeenFrame
 from transfer.checksum import sha256_file
 from transfer.errors import Corrupt, Incomplete, NotFits
-from transfer.structure import check_complete, verify_datasums
+from transfer.structure import check_complete
+from transfer.verify import verify_datasums
 
 
 class NotYet(Exception):

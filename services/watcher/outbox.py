@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from services.core.daemon import Daemon
+from services.core.daemon import Backoff, Daemon
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, now
 from services.core.ledger.states import advance
@@ -43,6 +43,8 @@ class Outbox:
         self._dir = outbox_dir(settings, name)
         self._dir.mkdir(parents=True, exist_ok=True)
         self._log = get_logger()
+        self._backoff = Backoff(1.0, 60.0)
+        self._not_before = 0.0
         self.flush_s = route.flush_s
 
     def recover(self) -> None:
@@ -63,7 +65,9 @@ class Outbox:
                     path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
 
     def pack_due(self, daemon: Daemon) -> None:
-        """Pack every batch that is due."""
+        """Pack every batch that is due; after a failure not before a pause."""
+        if time.monotonic() < self._not_before:
+            return
         with self._ledger.begin() as conn:
             waiting = telescope.waiting_for_route(conn, self._name)
         for batch in due_batches(waiting, self._route.batch_frames, self._route.flush_s, now()):
@@ -91,6 +95,7 @@ class Outbox:
         except (TransferError, OSError) as error:
             self._give_back(batch, error)
             return
+        self._backoff.reset()
         manifest = bundle.manifest
         with self._ledger.begin() as conn:
             self._record(conn, manifest, bundle.manifest_sha256)
@@ -115,6 +120,7 @@ class Outbox:
 
     def _give_back(self, batch: Sequence[Any], error: Exception) -> None:
         """A frame changed or vanished after it was seen: set those aside, so that the others go on; the rest waits."""
+        self._not_before = time.monotonic() + self._backoff.next_s()
         self._log.error("not packed", frames=[row.name for row in batch], error=str(error))
         with self._ledger.begin() as conn:
             for row in batch:

@@ -139,3 +139,31 @@ def test_sudden_deaths_at_any_moment_lose_and_double_nothing(site: Site, night: 
     site.wait(lambda: shipped(site, len(night)), "frames after the deaths", timeout_s=60.0)
     assert site.archived() == {path.name: path.read_bytes() for path in night}
     assert site.states("centre") == {path.name: "arrived" for path in night}
+
+
+def test_odd_files_are_quarantined_one_line_each_and_frames_go_on(
+    tmp_path: Path, night: list[Path], shared_data: Path
+) -> None:
+    site = Site(tmp_path / "site", incomplete_after_s=1.0)
+    try:
+        odd = [path for path in sorted((shared_data / "odd").rglob("*")) if path.is_file()]
+        names = set()
+        for number, path in enumerate(odd):
+            name = f"{number:03d}-{path.name}"
+            shutil.copyfile(path, site.camera / name)
+            if name.lower().endswith((".fits", ".fits.fz", ".fits.gz")):
+                names.add(name)
+        for verb in ("watch", "ship", "receive"):
+            site.start(verb)
+        shutil.copy(night[0], site.camera)
+
+        def reasons() -> dict[str, str]:
+            with site.ledger("summit").begin() as conn:
+                return {Path(row.path).name: row.reason for row in telescope.quarantined_files(conn)}
+
+        site.wait(lambda: set(reasons()) == names and shipped(site, 1), "every odd file quarantined", timeout_s=60.0)
+        assert all(reason and "\n" not in reason for reason in reasons().values())
+        assert "Traceback" not in site.log("watch")
+        assert site.archived() == {night[0].name: night[0].read_bytes()}
+    finally:
+        site.close()

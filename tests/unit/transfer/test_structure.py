@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.unit.transfer.frames import card, header, image_hdu, mosaic, padded, sky
 from transfer.errors import Corrupt, Incomplete, NotFits
-from transfer.structure import check_complete, compare_datasums, is_fits_container, scan, verify_datasums
+from transfer.structure import check_complete, is_fits_container, scan
+from transfer.verify import compare_datasums, verify_datasums
 
 
 def write(path: Path, data: bytes) -> Path:
