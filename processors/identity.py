@@ -102,6 +102,17 @@ def detector_headers(spec: InstrumentSpec, headers: Sequence[Header], name: str)
     return found
 
 
+def expected_detectors(spec: InstrumentSpec, headers: Sequence[Header]) -> tuple[str, ...]:
+    """Names of the detectors that an exposure with these headers has (BadFrame when the card's number is absurd)."""
+    expected, card = spec.detectors.expected, spec.detectors.count
+    text = None if card is None else _card(card, headers)
+    if text is None:
+        return expected
+    if not text.isdecimal() or not 1 <= int(text) <= len(expected):
+        raise BadFrame(f"{card} is {text[:20]!r}, expected a number of detectors from 1 to {len(expected)}")
+    return expected[: int(text)]
+
+
 def has_pixels(header: Header) -> bool:
     """Whether an HDU holds an image of two or more axes, tile-compressed or not."""
     naxis = header.get("ZNAXIS" if header.get("ZIMAGE") is True else "NAXIS")
@@ -146,7 +157,7 @@ def identify(spec: InstrumentSpec, headers: Sequence[Header], name: str) -> Fram
         sequence=_sequence(spec, chain, name),
         mode="spectroscopy" if spectroscopy else "imaging",
         readout=look_up(rules.readout, chain, name) or "",
-        expected_detectors=len(spec.detectors.expected),
+        expected_detectors=len(expected_detectors(spec, chain)),
         flags=tuple(flags),
         slit=look_up(rules.slit, chain, name) or "",
     )

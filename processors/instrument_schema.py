@@ -185,12 +185,14 @@ class Identity(Strict):
 class Detectors(Strict):
     """`mosaic`: one file holds all detectors, an HDU each; `single`: one file per detector.
 
-    `expected` names the detectors of an exposure; a whole number N stands for the names 1 to N.
+    `expected` names the detectors of an exposure; a whole number N stands for the names 1 to N. `count` is a card that
+    says how many of these, from the first, this exposure has (a camera that is read out in part).
     """
 
     layout: Literal["mosaic", "single"]
     id: SourceField
     expected: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_names)]
+    count: str | None = None
     bad_sections: dict[str, tuple[Section, ...]] = {}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from processors.checks.result import CheckResult, Verdict
 from processors.checks.view import of_file
 from processors.fits import Frame
+from processors.identity import expected_detectors
 
 
 def check_completeness(frame: Frame) -> Iterator[CheckResult]:
@@ -21,8 +22,9 @@ def check_completeness(frame: Frame) -> Iterator[CheckResult]:
         message = "" if known else f"detector {found[0]} is none of the instrument's"
         yield of_file(frame, "completeness", len(found), "detectors", "ok" if known else "error", "MISSDATA", message)
         return
-    missing = [detector for detector in spec.expected if detector not in found]
+    expected = expected_detectors(frame.instrument.spec, frame.headers)
+    missing = [detector for detector in expected if detector not in found]
     shown = ", ".join(missing[:8]) + (", …" if len(missing) > 8 else "")
-    message = f"{len(missing)} of {len(spec.expected)} detectors missing: {shown}" if missing else ""
+    message = f"{len(missing)} of {len(expected)} detectors missing: {shown}" if missing else ""
     verdict: Verdict = "error" if missing else "ok"
     yield of_file(frame, "completeness", len(found), "detectors", verdict, "MISSDATA", message)

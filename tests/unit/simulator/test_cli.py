@@ -52,3 +52,14 @@ def test_an_impossible_night_is_refused_before_anything_is_written(tmp_path: Pat
 
 def test_a_number_below_zero_is_a_usage_error(tmp_path: Path) -> None:
     assert CliRunner().invoke(simulate, [str(tmp_path), "--biases", "-1"]).exit_code == 2
+
+
+def test_a_camera_of_any_number_of_detectors_is_complete(tmp_path: Path) -> None:
+    from processors.check_frame import check_frame
+    from processors.instrument import load_instruments
+
+    result = CliRunner().invoke(simulate, [str(tmp_path / "n"), *SMALL, "--detectors", "6"])
+    assert result.exit_code == 0, result.output
+    frame = min((tmp_path / "n").glob("*.fits"))
+    (complete,) = [r for r in check_frame(frame, load_instruments()) if r.check == "completeness"]
+    assert (complete.value, complete.verdict) == (6, "ok")
