@@ -36,6 +36,7 @@ class FerryWorker(Worker):
     daemon: ClassVar[Daemon]
     ledger: ClassVar[Ledger]
     work_settings: ClassVar[WorkSettings]
+    taken = 0
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM and SIGINT: take no more jobs."""
@@ -53,9 +54,14 @@ class FerryWorker(Worker):
         else:
             raise StopRequested
 
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Fork, run, wait."""
+        self.taken += 1
+        super().execute_job(job, queue)
+
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         """RQ calls this at every safe point; so it feeds our watchdog too."""
-        self.daemon.beat()
+        self.daemon.beat(f"listening on {', '.join(self.queue_names())}; {self.taken} jobs taken since the start")
         super().heartbeat(*args, **kwargs)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:  # noqa: ARG002
