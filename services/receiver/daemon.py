@@ -60,6 +60,7 @@ class Receiver:
         self._instruments = load_instruments(settings.instruments_dirs)
         self._redis = connect(settings.redis) if settings.redis is not None else None
         self._backoff = Backoff(1.0, 60.0)
+        self._taken = 0
         self._identities: dict[str, FrameIdentity] = {}
 
     def run(self) -> None:
@@ -81,7 +82,9 @@ class Receiver:
 
     def _round(self) -> float:
         """Take every bundle that waits; how long to wait for the next ones, in seconds."""
-        for bundle in waiting_bundles(self._receive.root):
+        waiting = waiting_bundles(self._receive.root)
+        self._daemon.beat(f"{len(waiting)} bundles in the inbox, {self._taken} taken since the start")
+        for bundle in waiting:
             if self._daemon.stop.is_set():
                 break
             try:
@@ -93,6 +96,7 @@ class Receiver:
                 self._daemon.log.error("cannot file", reason=str(error), pause_s=round(pause_s, 1))
                 self._spool.write("receive_error", {"reason": str(error)}, {"error": type(error).__name__})
                 return pause_s
+            self._taken += 1
             self._backoff.reset()
             self._daemon.beat()
         return self._receive.poll_s
