@@ -6,6 +6,7 @@ import gzip
 import re
 import zlib
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO, Final, cast
 
 from processors.cards import Header, Value
@@ -43,6 +44,8 @@ def read_headers(path: Path | str) -> tuple[Header, ...]:
         The file system does not let us read.
     """
     path = Path(path)
+    if not S_ISREG(path.stat().st_mode):
+        raise BadFrame("not a regular file")  # a pipe would be waited for, for ever
     with path.open("rb") as file:
         magic = file.read(24)
         file.seek(0)

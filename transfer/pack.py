@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, BinaryIO
 
 from transfer.bundle import TRAILER, Bundle, member_header, member_name, open_bundle, padding
@@ -39,6 +40,8 @@ class RawFrame:
     def of(cls, path: Path, identity: Mapping[str, Any] | None = None) -> RawFrame:
         """The frame that a path holds now."""
         status = path.stat()
+        if not S_ISREG(status.st_mode):
+            raise BadDocument(f"{path.name} is not a regular file")
         return cls(path, path.name, status.st_size, None, status.st_mtime, identity or {})
 
 

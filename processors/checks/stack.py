@@ -30,8 +30,13 @@ class AmplifierStack:
 
 
 def groups_of(frames: Sequence[Frame], kinds: frozenset[str]) -> Iterator[tuple[CalibrationKey, tuple[Frame, ...]]]:
-    """Calibration groups of these kinds with at least two frames, of each the first six."""
-    for key, group in calibration_groups((frame, frame.identity) for frame in frames).items():
+    """Calibration groups of these kinds with at least two frames, of each the first six.
+
+    An exposure that is given twice (the camera's disk and the archive) counts once: its copy has no noise of its own.
+    """
+    once = {(f.identity.instrument, f.identity.expid, f.identity.detectors): f for f in reversed(frames)}
+    kept = [frame for frame in frames if any(frame is other for other in once.values())]
+    for key, group in calibration_groups((frame, frame.identity) for frame in kept).items():
         if key.kind in kinds and len(group) >= 2:
             yield key, group[:_MOST]
 

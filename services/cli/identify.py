@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from processors.identity import FrameIdentity
     from processors.instrument import Instruments
 
-files_argument = click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True)
-)
+files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 instruments_option = click.option(
     "--instruments",
     "instrument_dirs",
@@ -58,13 +56,18 @@ def identify(files: tuple[Path, ...], instrument_dirs: tuple[Path, ...], as_json
 
 
 def walk(files: tuple[Path, ...]) -> list[Path]:
-    """The files themselves, and what looks like FITS below the directories among them, sorted, each once."""
+    """The files themselves, and what looks like FITS below the directories among them, sorted, each once.
+
+    Nothing at all is a usage error: a disk that is not mounted must not look like a good night.
+    """
     found: dict[Path, None] = {}
     for path in files:
         below = (
             (p for p in sorted(path.rglob("*")) if p.is_file() and _looks_like_fits(p)) if path.is_dir() else (path,)
         )
         found.update(dict.fromkeys(below))
+    if not found:
+        raise click.UsageError(f"no FITS files below {', '.join(map(str, files))}")
     return list(found)
 
 

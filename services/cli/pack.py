@@ -45,9 +45,14 @@ def pack(
     """
     from services.core.version import SOFTWARE
     from transfer.codecs.registry import codec_named
+    from transfer.documents import is_bundle_id
+    from transfer.errors import BadDocument
     from transfer.pack import RawFrame
     from transfer.pack import pack as pack_frames
 
+    for name, value in (("--bundle", bundle), ("--site", site), ("--route", route)):
+        if value is not None and not is_bundle_id(value):
+            raise click.BadParameter(f"expected letters, digits, '_' and '-', got {value!r}", param_hint=name)
     bad: list[tuple[str, Exception]] = []
     identity_of = _identities()
     frames: list[RawFrame] = []
@@ -56,7 +61,7 @@ def pack(
             if path.is_dir():
                 raise IsADirectoryError(f"{path} is a directory")
             frames.append(RawFrame.of(path, identity_of(path)))
-        except OSError as error:
+        except (OSError, BadDocument) as error:
             bad.append((str(path), error))
     created = datetime.now(UTC)
     if frames:

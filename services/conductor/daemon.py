@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 
 from redis import Redis
 from sqlalchemy import Connection
 
 from processors.associate import CalibrationKey, MasterRef
 from processors.identity import FrameIdentity, SequenceRef
-from services.conductor.plan import FrameView, Rules, TaskView, View, plan
+from services.conductor.plan import plan
+from services.conductor.view import FrameView, Rules, TaskView, View
 from services.core.daemon import Backoff, Daemon
 from services.core.errors import RedisUnreachable
 from services.core.ledger import centre
 from services.core.ledger.engine import Ledger, now
-from services.core.ledger.states import advance
 from services.core.metrics.spool import Spool
 from services.core.queues import Queues, await_hint, connect, job_id
 from services.core.settings import Settings
@@ -95,18 +96,21 @@ class Conductor:
         production = self._rules.production
         nights = centre.active_nights(conn, now() - _ACTIVE_S)
         rows = centre.tasks_of(conn, production, nights)
-        inputs = centre.inputs_of(conn, [row.task for row in rows])
+        inputs = centre.inputs_of(conn, production, nights)
+        days = self._rules.calibration_max_age_days + 1
+        first, last = shifted(nights[0], -days) if nights else "", shifted(nights[-1], days) if nights else ""
         return View(
             frames=tuple(
                 FrameView(row.sha256, identity_of(row.identity), row.state, row.created_at)
                 for row in centre.frames_of(conn, nights)
             ),
             tasks=tuple(
-                TaskView(row.task, row.kind, row.state, dict(row.parameters), tuple(inputs[row.task])) for row in rows
+                TaskView(row.task, row.kind, row.state, dict(row.parameters), tuple(inputs.get(row.task, ())))
+                for row in rows
             ),
             masters=tuple(
                 MasterRef(CalibrationKey(**row.key), row.date_obs, row.path, row.sha256)
-                for row in centre.calibrations_of(conn, production)
+                for row in centre.calibrations_of(conn, production, first, last)
             ),
         )
 
@@ -114,12 +118,13 @@ class Conductor:
         with self._ledger.begin() as conn:
             due = centre.ready_tasks(conn, self._rules.production, now())
         for row in due:
-            # Redis first, the ledger's word after: a crash in between enqueues twice, and the claim lets one through.
-            self._queues.enqueue(row.task, row.queue, row.attempts)
+            if self._daemon.stop.is_set():
+                return
+            # The ledger's word first: what a crash, or Redis, then loses is found by the sweep.
             with self._ledger.begin() as conn:
-                current = centre.task_row(conn, row.task)
-                if current is not None and current.state == "ready":
-                    advance(conn, "task", row.task, "queued", now=now())
+                mine = centre.move_if(conn, row.task, "ready", "queued", now())
+            if mine:
+                self._queues.enqueue(row.task, row.queue, row.attempts)
             self._daemon.beat()
 
     def _sweep(self) -> None:
@@ -129,14 +134,18 @@ class Conductor:
         with self._ledger.begin() as conn:
             for row in centre.tasks_in(conn, production, "queued"):
                 if job_id(row.task, row.attempts) not in waiting and now() - row.updated_at > 1.0:
-                    advance(conn, "task", row.task, "ready", now=now(), reason="not in Redis any more")
+                    centre.move_if(conn, row.task, "queued", "ready", now(), "not in Redis any more")
             for row in centre.tasks_in(conn, production, "running"):
                 if row.lease_until is not None and row.lease_until < now():
-                    given_up = row.attempts >= self._work.max_attempts
-                    state = "failed" if given_up else "ready"
-                    advance(conn, "task", row.task, state, now=now(), reason=f"worker {row.worker} fell silent")
+                    reason = f"worker {row.worker} fell silent"
+                    centre.take_back(conn, row.task, now(), self._work.max_attempts, reason)
         for queue, depth in self._queues.depths().items():
             self._spool.write("queue", {"depth": depth}, {"queue": queue})
+
+
+def shifted(night: str, days: int) -> str:
+    """The night so many days later (or earlier)."""
+    return (datetime.strptime(night, "%Y%m%d") + timedelta(days=days)).strftime("%Y%m%d")
 
 
 def identity_of(stored: dict[str, object]) -> FrameIdentity:

@@ -13,72 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from processors.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups, matching_masters
-from processors.identity import FrameIdentity
+from services.conductor.view import FrameView, Freed, Plan, Rules, TaskView, View
 from services.core.ledger.centre import NewTask
 
 _BUILT: Final = frozenset({"bias", "flat", "skyflat"})
 _SETTLED: Final = frozenset({"done", "failed"})
 _PENDING: Final = "(pending)"
-
-
-@dataclass(frozen=True)
-class FrameView:
-    """A frame in the archive. `arrived_at` is seconds since 1970 UTC."""
-
-    sha256: str
-    identity: FrameIdentity
-    state: str
-    arrived_at: float
-
-
-@dataclass(frozen=True)
-class TaskView:
-    """A task on record. `inputs` are (sha256, role) pairs."""
-
-    task: str
-    kind: str
-    state: str
-    parameters: Mapping[str, Any]
-    inputs: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class View:
-    """All that planning looks at."""
-
-    frames: tuple[FrameView, ...]
-    tasks: tuple[TaskView, ...]
-    masters: tuple[MasterRef, ...]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How patient and how strict to be; see `ConductSettings`."""
-
-    production: str
-    sequence_quiet_s: float
-    calibration_wait_s: float
-    calibration_max_age_days: int
-    min_bias: int
-    min_flat: int
-    reduce_without: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Freed:
-    """A task on record that has now all it needs."""
-
-    task: str
-    parameters: Mapping[str, Any]
-    inputs: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Tasks to write down, and tasks to make ready."""
-
-    new: tuple[NewTask, ...]
-    freed: tuple[Freed, ...]
 
 
 @dataclass(frozen=True)
@@ -105,28 +45,35 @@ def plan(view: View, rules: Rules, now: float) -> Plan:
         Seconds since 1970 UTC.
     """
     tasks = {task.task: task for task in view.tasks}
-    checked = {sha for task in view.tasks if task.kind == "check" and task.state in _SETTLED for sha, _ in task.inputs}
+    checks = [(task.state, sha) for task in view.tasks if task.kind == "check" for sha, _ in task.inputs]
+    checked = {sha for state, sha in checks if state in _SETTLED}
+    # A frame that could not even be checked cannot be read: it must not spoil the master of the others.
+    unreadable = {sha for state, sha in checks if state == "failed"}
     new: list[NewTask] = []
     freed: list[Freed] = []
     for frame in view.frames:
         name = _name(rules, "check", frame.sha256)
         if name not in tasks:
             new.append(_new(name, "check", "checks", frame.identity.night, {}, ((frame.sha256, "frame"),)))
-    groups = _groups(view.frames, rules, now)
-    # A master that is still to come competes with those that exist: a frame waits for tonight's.
-    masters = list(view.masters)
-    masters += [
-        MasterRef(group.key, group.date_obs, path=_PENDING)
-        for group in groups
-        if _comes(group, tasks.get(group.task), rules)
-    ]
+    groups = _groups([frame for frame in view.frames if frame.sha256 not in unreadable], rules, now)
+    coming = [group for group in groups if _comes(group, tasks.get(group.task), rules)]
+    masters = _competing(view.masters, coming)
     by_key = {group.key: group.frames for group in groups}
     for group in groups:
         _plan_master(group, tasks.get(group.task), masters, by_key, checked, rules, new, freed)
+    again = {item.task for item in freed}
+    masters = _competing(view.masters, [*coming, *(group for group in groups if group.task in again)])
     for frame in view.frames:
         if frame.identity.obstype in REDUCED:
             _plan_reduction(frame, tasks, masters, checked, rules, now, new, freed)
     return Plan(tuple(new), tuple(freed))
+
+
+def _competing(masters: Sequence[MasterRef], coming: Sequence[_Group]) -> list[MasterRef]:
+    """Masters to choose from. One that is still to come takes the place of its older self: tonight's is waited for."""
+    keys = {group.key for group in coming}
+    pending = [MasterRef(group.key, group.date_obs, path=_PENDING) for group in coming]
+    return [master for master in masters if master.key not in keys] + pending
 
 
 def _groups(frames: Sequence[FrameView], rules: Rules, now: float) -> list[_Group]:
@@ -196,9 +143,17 @@ def _plan_master(
     parameters = {"key": asdict(group.key)}
     if task is None:
         new.append(_new(group.task, group.key.kind, "calibrations", group.key.night, parameters, tuple(inputs)))
-    elif task.state == "done" and names > {sha for sha, role in task.inputs if role == "frame"}:
-        # Latecomers (an end-of-night catch-up): the master is built again with all of them.
+    elif task.state in _SETTLED and _outdated(task, inputs):
         freed.append(Freed(task.task, parameters, tuple(inputs)))
+
+
+def _outdated(task: TaskView, inputs: Sequence[tuple[str, str]]) -> bool:
+    """Whether a master is to be built again: latecomers, a newer bias, an unreadable frame left out.
+
+    What failed with the same inputs is not tried again by itself.
+    """
+    had = {item for item in task.inputs if item[1] != "reference"}
+    return had != {item for item in inputs if item[1] != "reference"}
 
 
 def _plan_reduction(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
@@ -48,6 +49,9 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
 
 
 def _route(name: str, route: RouteSettings) -> Iterator[str]:
+    place = Path(urlsplit(route.url).path)
+    if route.url.startswith("file:") and not place.is_dir():
+        yield f"routes.{name}.url: expected an existing directory, got {place} (is the disk mounted?)"
     for key, path in (("key_file", route.key_file), ("known_hosts", route.known_hosts)):
         if path is not None and not path.is_file():
             yield f"routes.{name}.{key}: expected an existing file, got {path}"

@@ -19,13 +19,18 @@ _HINTS: Final = "nightferry:arrivals"
 _HINTS_KEPT: Final = 1000
 
 
-def connect(settings: RedisSettings) -> Redis:
-    """A Redis client (it connects at its first command)."""
+def connect(settings: RedisSettings, timeout_s: float | None = None) -> Redis:
+    """A Redis client (it connects at its first command); `timeout_s` bounds every answer, for who cannot wait."""
     from redis import Redis
 
     password = settings.password.read() if settings.password else None
     return Redis.from_url(
-        settings.url, password=password, socket_connect_timeout=5, socket_keepalive=True, health_check_interval=30
+        settings.url,
+        password=password,
+        socket_connect_timeout=timeout_s or 5,
+        socket_timeout=timeout_s,
+        socket_keepalive=True,
+        health_check_interval=30,
     )
 
 
@@ -71,13 +76,14 @@ class Queues:
             )
 
     def waiting(self) -> set[str]:
-        """Ids of the jobs that wait in the queues or are being worked on."""
+        """Ids of the jobs that wait in the queues.
+
+        Not those that RQ calls started: a worker that was killed between taking a job and claiming its task leaves it
+        there for an hour, while the task waits. One that is being claimed just now may be enqueued twice; the claim
+        lets one through.
+        """
         with reaching_redis():
-            ids: set[str] = set()
-            for queue in self._queues.values():
-                ids.update(queue.get_job_ids())
-                ids.update(queue.started_job_registry.get_job_ids(cleanup=False))
-            return ids
+            return {job for queue in self._queues.values() for job in queue.get_job_ids()}
 
     def depths(self) -> dict[str, int]:
         """Length of each queue."""

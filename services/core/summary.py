@@ -27,6 +27,7 @@ def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
         task_states = task_states.where(tasks.c.night == night)
         failed = failed.where(tasks.c.night == night)
     quarantined = select(files.c.path, files.c.reason).where(files.c.reason.is_not(None))
+    set_aside = select(frames.c.path, frames.c.reason).where(frames.c.state == "quarantined")
     refused = select(bundles.c.bundle, bundles.c.reason).where(bundles.c.state == "refused")
     return {
         "frames": {state: number for state, number in conn.execute(frame_states)},
@@ -34,6 +35,7 @@ def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
         "tasks": {f"{kind} {state}": number for kind, state, number in conn.execute(task_states)},
         "needs_a_person": [
             *(f"quarantined {path}: {reason}" for path, reason in conn.execute(quarantined)),
+            *(f"frame {path} set aside: {reason}" for path, reason in conn.execute(set_aside)),
             *(f"bundle {bundle} refused: {reason}" for bundle, reason in conn.execute(refused)),
             *(f"task {task} failed: {reason}" for task, reason in conn.execute(failed)),
         ],

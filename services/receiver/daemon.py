@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from sqlalchemy.exc import SQLAlchemyError
 from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
@@ -58,9 +59,11 @@ class Receiver:
         self._spool = spool
         self._log = daemon.log
         self._instruments = load_instruments(settings.instruments_dirs)
-        self._redis = connect(settings.redis) if settings.redis is not None else None
+        self._redis = connect(settings.redis, timeout_s=0.5) if settings.redis is not None else None
         self._backoff = Backoff(1.0, 60.0)
         self._taken = 0
+        self._later: dict[str, float] = {}
+        self._hint_after = 0.0
         self._identities: dict[str, FrameIdentity] = {}
 
     def run(self) -> None:
@@ -87,19 +90,30 @@ class Receiver:
         for bundle in waiting:
             if self._daemon.stop.is_set():
                 break
+            if time.monotonic() < self._later.get(bundle, 0.0):
+                continue
             try:
                 with bound(bundle=bundle):
                     self._take(bundle)
-            except (NoSpace, OSError) as error:
-                # The bundle stays in the inbox and its sender waits: nothing is lost while a person makes room.
-                pause_s = self._backoff.next_s()
-                self._daemon.log.error("cannot file", reason=str(error), pause_s=round(pause_s, 1))
-                self._spool.write("receive_error", {"reason": str(error)}, {"error": type(error).__name__})
-                return pause_s
+            except NoSpace as error:
+                # The bundles stay in the inbox and their sender waits: nothing is lost while a person makes room.
+                return self._cannot_file(bundle, error)
+            except (OSError, MemoryError, SQLAlchemyError) as error:
+                # Something about this bundle: the others go on, it is tried again after a pause.
+                self._later[bundle] = time.monotonic() + self._cannot_file(bundle, error)
+                continue
             self._taken += 1
+            self._later.pop(bundle, None)
             self._backoff.reset()
             self._daemon.beat()
         return self._receive.poll_s
+
+    def _cannot_file(self, bundle: str, error: Exception) -> float:
+        pause_s = self._backoff.next_s()
+        reason = " ".join(str(error).split())[:500]
+        self._daemon.log.error("cannot file", bundle=bundle, reason=reason, pause_s=round(pause_s, 1))
+        self._spool.write("receive_error", {"reason": reason}, {"error": type(error).__name__})
+        return pause_s
 
     def _take(self, bundle: str) -> None:
         started = time.monotonic()
@@ -160,11 +174,12 @@ class Receiver:
         return receipt_for(accepted, received=datetime.now(UTC), free_bytes=free, queue_depth=depth)
 
     def _tell(self, arrivals: Sequence[bytes]) -> None:
-        if self._redis is None:
+        if self._redis is None or time.monotonic() < self._hint_after:
             return
         try:
             hint(self._redis, arrivals)
         except RedisUnreachable as error:
+            self._hint_after = time.monotonic() + 30.0
             self._log.warning("no hint given", reason=str(error))  # the conductor reads the ledger anyway
 
 

@@ -17,7 +17,7 @@ from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
 from services.watcher.outbox import outbox_dir
 from transfer.bundle import Bundle, open_bundle
-from transfer.errors import BadDocument, Refused, TransferError
+from transfer.errors import BadDocument, Corrupt, Incomplete, Refused, TransferError
 from transfer.manifest import Receipt
 from transfer.remotes.base import Remote
 from transfer.remotes.open import open_remote
@@ -85,8 +85,10 @@ class Route:
                 return
             try:
                 self._handle(open_bundle(path), states.get(path.stem, "unrecorded"))
-            except BadDocument as error:
-                # A bad manifest, or a bad receipt of one bundle, must not keep the others at home.
+            except (Corrupt, Incomplete) as error:
+                self._undo(path.stem, f"the packed copy is spoilt: {error}")
+            except (BadDocument, OSError) as error:
+                # A bad manifest, receipt or file of one bundle must not keep the others at home.
                 self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
         self.status = f"{len(manifests)} bundles in the outbox"
 
@@ -150,8 +152,20 @@ class Route:
             self._log.info(
                 "bundle accepted", bundle=manifest.bundle, verdict=receipt.verdict, seconds=round(latency, 2)
             )
-        else:
-            self._log.error("bundle not accepted", bundle=manifest.bundle, verdict=receipt.verdict, reason=reasons)
+            return
+        self._log.error("bundle not accepted", bundle=manifest.bundle, verdict=receipt.verdict, reason=reasons)
+        with self._ledger.begin() as conn:
+            again = receipt.verdict == "corrupt" and telescope.refusals(conn, manifest.bundle) == 1
+        if again:
+            self._undo(manifest.bundle, "the receiver found it corrupt: once more from the raw frames")
+
+    def _undo(self, name: str, reason: str) -> None:
+        """Throw a packed copy away; the watcher packs its frames again. The ledger goes last: this may be repeated."""
+        self._log.error("bundle undone", bundle=name, reason=reason)
+        for suffix in (".json", ".nfb"):
+            (self._outbox / name).with_suffix(suffix).unlink(missing_ok=True)
+        with self._ledger.begin() as conn:
+            telescope.unpack_bundle(conn, name, now(), reason)
 
     def _finish_or_wait(self, bundle: Bundle) -> None:
         """In the outbox but not open in the ledger: accepted before a crash, or not recorded by the watcher yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from stat import S_ISREG
 
 from processors.instrument import load_instruments
 from services.core.daemon import Daemon
@@ -30,7 +31,9 @@ class Watcher:
         self._log = daemon.log
         self._matches = Matcher(self._watch.patterns)
         self._instruments = load_instruments(settings.instruments_dirs)
-        self._outboxes = [Outbox(settings, name, route, ledger, spool) for name, route in settings.routes.items()]
+        self._outboxes = [
+            Outbox(settings, name, route, ledger, spool, self._forget) for name, route in settings.routes.items()
+        ]
         self._quarantine = settings.state_dir / "quarantine"
         self._candidates: dict[Path, Candidate] = {}
         self._known: dict[str, tuple[int, int]] = {}
@@ -93,13 +96,18 @@ class Watcher:
         self._walked_at = time.monotonic()
         self._spool.write("watcher_walk", {"files": found, "seconds": self._walked_at - started})
 
+    def _forget(self, path: str) -> None:
+        self._known.pop(path, None)
+
     def _look_at(self, path: Path) -> None:
         try:
             stat = path.lstat()
         except OSError:
             self._candidates.pop(path, None)
             return
-        if self._known.get(str(path)) == (stat.st_size, stat.st_mtime_ns):
+        # A pipe or a link that an event named: opening it might wait for ever, or lead elsewhere.
+        regular = S_ISREG(stat.st_mode)
+        if not regular or self._known.get(str(path)) == (stat.st_size, stat.st_mtime_ns):
             self._candidates.pop(path, None)
             return
         before = self._candidates.get(path)

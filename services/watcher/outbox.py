@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,16 @@ def outbox_dir(settings: Settings, route: str) -> Path:
 class Outbox:
     """Frames that a route has not packed yet → bundles, each recorded once it lies whole on the disk."""
 
-    def __init__(self, settings: Settings, name: str, route: RouteSettings, ledger: Ledger, spool: Spool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        route: RouteSettings,
+        ledger: Ledger,
+        spool: Spool,
+        forget: Callable[[str], None],
+    ) -> None:
+        self._forget = forget
         self._site = settings.site
         self._routes = list(settings.routes)
         self._name = name
@@ -65,18 +74,17 @@ class Outbox:
                     path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
 
     def pack_due(self, daemon: Daemon) -> None:
-        """Pack every batch that is due; after a failure not before a pause."""
+        """Pack the first batch that is due; after a failure not before a pause."""
         if time.monotonic() < self._not_before:
             return
         with self._ledger.begin() as conn:
             waiting = telescope.waiting_for_route(conn, self._name)
-        for batch in due_batches(waiting, self._route.batch_frames, self._route.flush_s, now()):
-            if daemon.stop.is_set():
-                return
-            self._pack(batch)
-            daemon.beat()
+        # One batch a round: new frames on the camera's disk are looked at between the bundles of a backlog.
+        for batch in due_batches(waiting, self._route.batch_frames, self._route.flush_s, now())[:1]:
+            self._pack(batch, daemon)
+            daemon.wake.set()
 
-    def _pack(self, batch: Sequence[Any]) -> None:
+    def _pack(self, batch: Sequence[Any], daemon: Daemon) -> None:
         started = time.monotonic()
         with self._ledger.begin() as conn:
             previous = telescope.last_manifest(conn, self._name)
@@ -91,6 +99,7 @@ class Outbox:
                 created=datetime.now(UTC),
                 previous=previous,
                 software=SOFTWARE,
+                on_bytes=lambda _: daemon.beat(),
             )
         except (TransferError, OSError) as error:
             self._give_back(batch, error)
@@ -126,10 +135,11 @@ class Outbox:
             for row in batch:
                 reason = _no_longer_there(row)
                 if reason is not None:
+                    # Set aside, so that the others go on; when a walk finds the file again it is taken up again.
                     advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
+                    telescope.forget_file(conn, row.path)
+                    self._forget(row.path)
                     self._log.error("quarantined", frame=row.name, reason=reason)
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            raise error  # a full or broken disk: the daemon stops with one line, and systemd starts it again
 
 
 def bundle_id(site: str, route: str, batch: Sequence[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from types import FrameType
 from typing import Any, ClassVar
@@ -17,7 +18,6 @@ from processors.instrument import load_instruments
 from services.core.daemon import Backoff, Daemon
 from services.core.ledger import centre
 from services.core.ledger.engine import Ledger, now
-from services.core.ledger.states import advance
 from services.core.queues import connect
 from services.core.settings import Settings, WorkSettings
 from services.worker import job as jobs
@@ -67,13 +67,11 @@ class FerryWorker(Worker):
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:  # noqa: ARG002
         """A job's process died (out of memory, a signal): its task does not have to wait for the lease to run out."""
         task = str(job.args[0])
+        # Our own stop is no fault of the task's.
+        most = sys.maxsize if self.daemon.stop.is_set() else self.work_settings.max_attempts
+        reason = f"its process ended with status {ret_val}"
         with self.ledger.begin() as conn:
-            row = centre.task_row(conn, task)
-            if row is not None and row.state == "running":
-                # Our own stop is no fault of the task's.
-                given_up = row.attempts >= self.work_settings.max_attempts and not self.daemon.stop.is_set()
-                state = "failed" if given_up else "ready"
-                advance(conn, "task", task, state, now=now(), reason=f"its process ended with status {ret_val}")
+            centre.take_back(conn, task, now(), most, reason, worker=jobs.worker_name(retpid))
 
 
 class WorkerDaemon:
@@ -95,15 +93,15 @@ class WorkerDaemon:
         preload()
         self._daemon.ready()
         backoff = Backoff(0.5, 10.0)
-        while not self._daemon.stop.is_set():
-            try:
-                self._work_on()
-                backoff.reset()
-            except RedisError as error:
-                pause_s = backoff.next_s()
-                self._daemon.log.warning("redis away", reason=str(error), pause_s=round(pause_s, 1))
-                # RQ's handlers stay in place between two of its workers: the stop signal comes as this exception.
-                with contextlib.suppress(StopRequested):
+        # RQ's handlers stay in place between two of its workers: the stop signal may come as this exception anywhere.
+        with contextlib.suppress(StopRequested):
+            while not self._daemon.stop.is_set():
+                try:
+                    self._work_on()
+                    backoff.reset()
+                except RedisError as error:
+                    pause_s = backoff.next_s()
+                    self._daemon.log.warning("redis away", reason=str(error), pause_s=round(pause_s, 1))
                     self._daemon.wait(pause_s)
 
     def _work_on(self) -> None:

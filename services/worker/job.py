@@ -40,6 +40,11 @@ class Context:
 CONTEXT: Context | None = None
 
 
+def worker_name(pid: int) -> str:
+    """How a job's process signs in the ledger."""
+    return f"{socket.gethostname()}-{pid}"
+
+
 def run_task(task: str) -> None:
     """Entry point of a job. Never raises for a failed task: the verdict stands in the ledger."""
     assert CONTEXT is not None, "the worker sets the context before it takes a job"
@@ -58,7 +63,7 @@ def run_task(task: str) -> None:
 
 
 def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, spool: Spool) -> None:
-    worker = f"{socket.gethostname()}-{os.getpid()}"
+    worker = worker_name(os.getpid())
     with ledger.begin() as conn:
         row = centre.claim(conn, task, worker, work.lease_s, now())
     if row is None:
@@ -70,6 +75,12 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             with ledger.begin() as conn:
                 inputs = inputs_of(conn, task, context.settings)
             outcome = KINDS[row.kind](row, inputs, context.settings, context.instruments, log)
+            with ledger.begin() as conn:
+                if not centre.renew_lease(conn, task, worker, now() + work.lease_s):
+                    log.error("the lease was lost: another worker has this task, its word counts")
+                    return
+                outcome.settle(conn, now())
+                advance(conn, "task", task, "done", now=now())
         except ProcessorError as error:
             log.error(f"{type(error).__name__}: {error}")
             _settle_failure(ledger, spool, row, str(error), final=True, work=work)
@@ -85,12 +96,6 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             _settle_failure(ledger, spool, row, reason, final=True, work=work)
             return
         seconds = time.monotonic() - started
-        with ledger.begin() as conn:
-            if not centre.renew_lease(conn, task, worker, now() + work.lease_s):
-                log.error("the lease was lost: another worker has this task, its word counts")
-                return
-            outcome.settle(conn, now())
-            advance(conn, "task", task, "done", now=now())
         log.info(f"done in {seconds:.3f} s")
     _tell(spool, row, outcome, seconds)
 
@@ -99,6 +104,9 @@ def _settle_failure(ledger: Ledger, spool: Spool, row: Row, reason: str, *, fina
     again = not final and row.attempts < work.max_attempts
     pause_s = work.retry_backoff_s * 2.0 ** (row.attempts - 1) if again else 0.0
     with ledger.begin() as conn:
+        if not centre.renew_lease(conn, row.task, row.worker, now() + work.lease_s):
+            get_logger().error("task failed, but it is another worker's now", reason=reason)
+            return
         state = "ready" if again else "failed"
         advance(conn, "task", row.task, state, now=now(), reason=reason[:2000], not_before=now() + pause_s)
     get_logger().error("task failed", reason=reason, again=again)

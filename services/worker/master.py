@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import asdict
 
@@ -19,13 +20,18 @@ from services.worker.tasks import Input, Outcome, open_masters, plain, product, 
 
 
 def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instruments, log: logging.Logger) -> Outcome:
-    """Build a master and register it. Its name is that of its task: building it again replaces it."""
+    """Build a master and register it.
+
+    Its name says what it was made from: building it again of the same inputs replaces it by the same bytes, building it
+    of others leaves the old one for who still uses it.
+    """
     assert settings.work is not None
     frames = [open_frame(item.path, instruments) for item in inputs if item.role == "frame"]
     hashes = {item.path: item.sha256 for item in inputs if item.role == "frame"}
     bias = open_masters(inputs).get("bias")
     directory = product_dir(settings, row, frames[0].identity.instrument, row.night)
-    path = directory / f"{row.task}.fits"
+    made_of = hashlib.sha256(" ".join(item.sha256 for item in inputs).encode()).hexdigest()[:8]
+    path = directory / f"{row.task}-{made_of}.fits"
     made = build_master(row.kind, frames, path, bias, software=SOFTWARE, hashes=hashes, scratch=directory)
     log.info(
         "%s from %d of %d frames, bias %s", path.name, len(frames) - len(made.rejected), len(frames), bias is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from typing import Final
 
 from sqlalchemy import Connection, Row
 
@@ -15,6 +17,8 @@ from services.core.settings import Settings
 from services.core.version import SOFTWARE
 from services.worker.tasks import Input, Outcome, advance_if, open_masters, product, product_dir, tags_of
 
+_EXTENSION: Final = re.compile(r"\.(fits?|fts)(\.(fz|gz))?$", re.IGNORECASE)
+
 
 def reduction(
     row: Row, inputs: list[Input], settings: Settings, instruments: Instruments, log: logging.Logger
@@ -25,7 +29,7 @@ def reduction(
     frame = open_frame(item.path, instruments)
     masters = open_masters(inputs)
     directory = product_dir(settings, row, frame.identity.instrument, frame.identity.night)
-    path = directory / f"{item.path.name.split('.fit')[0]}-reduced.fits"
+    path = directory / f"{_EXTENSION.sub('', item.path.name)}-{item.sha256[:8]}-reduced.fits"
     made = reduce_frame(frame, path, masters.get("bias"), masters.get("flat"), software=SOFTWARE, sha256=item.sha256)
     log.info("%s with %s", path.name, [f"{given.role} {given.name}" for given in made.calibrations])
     if made.flags:

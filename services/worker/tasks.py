@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from processors.errors import NoCalibration
-from processors.fits import Frame
+from processors.fits import Frame, sha256_of
 from processors.masters import Master, read_master
 from services.core.ledger import centre
 from services.core.ledger.schema import calibrations, frames, task_inputs
@@ -45,13 +45,7 @@ class Input:
 
 
 def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
-    """The inputs of a task, frames first.
-
-    Raises
-    ------
-    NoCalibration
-        A master that was chosen has been superseded meanwhile.
-    """
+    """The inputs of a task, frames first (`NoCalibration` when a master is not on record)."""
     assert settings.archive_dir is not None
     found = []
     for sha256, role in conn.execute(
@@ -65,14 +59,17 @@ def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
             stored = select(calibrations.c.path).where(calibrations.c.sha256 == sha256)
             text = conn.execute(stored).scalar_one_or_none()
             if text is None:
-                raise NoCalibration(f"the master {role} {sha256[:12]} is superseded")
+                raise NoCalibration(f"the master {role} {sha256[:12]} is not on record")
             path = Path(text)
         found.append(Input(sha256, role, path))
     return sorted(found, key=lambda item: (item.role != "frame", item.role, str(item.path)))
 
 
 def open_masters(inputs: Sequence[Input]) -> dict[str, Master]:
-    """The masters among the inputs, by role."""
+    """The masters among the inputs, by role (`NoCalibration` when one is not what the ledger says)."""
+    for item in inputs:
+        if item.role not in RAW and sha256_of(item.path) != item.sha256:
+            raise NoCalibration(f"{item.path.name} is not what the ledger says: its sha256 is another")
     return {item.role: read_master(item.path, item.sha256) for item in inputs if item.role not in RAW}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_ledger_of_a_newer_program_is_refused(tmp_path: Path) -> None:
 def test_a_frame_is_recorded_once(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         assert telescope.add_seen(conn, seen_frame("a"), 10.0)
-        assert not telescope.add_seen(conn, seen_frame("a", name="copy.fits"), 11.0)
+        assert not telescope.add_seen(conn, seen_frame("a"), 11.0)
     with ledger.begin() as conn:
         assert telescope.count_states(conn) == {"seen": 1}
         assert conn.execute(select(frames.c.name)).scalar_one() == "a.fits"
@@ -184,6 +185,65 @@ def test_only_one_of_many_workers_gets_a_task(ledger: Ledger) -> None:
         assert centre.renew_lease(conn, "t1", claimed[0], 99.0)
 
 
+def test_a_task_that_somebody_else_moved_is_left_alone(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        centre.add_task(conn, task("t1"), "live", 1.0)
+        assert centre.move_if(conn, "t1", "ready", "queued", 2.0)
+        assert not centre.move_if(conn, "t1", "ready", "queued", 2.0)
+        centre.claim(conn, "t1", "w1", 10.0, 3.0)
+        assert not centre.take_back(conn, "t1", 12.9, 3, "lease still held")
+        assert not centre.take_back(conn, "t1", 5.0, 3, "not its worker", worker="w2")
+        assert centre.take_back(conn, "t1", 13.1, 3, "lease over")
+        advance(conn, "task", "t1", "running", now=14.0, worker="w2", attempts=3)
+        advance(conn, "task", "t1", "done", now=15.0)
+        assert not centre.take_back(conn, "t1", 99.0, 3, "done is done")
+        assert not centre.move_if(conn, "t1", "queued", "ready", 99.0)
+
+
+def test_a_frame_moved_on_the_cameras_disk_is_followed(ledger: Ledger, tmp_path: Path) -> None:
+    here, there = seen_frame("a"), replace(seen_frame("a"), path=str(tmp_path / "a.fits"))
+    with ledger.begin() as conn:
+        telescope.add_seen(conn, here, 1.0)
+        assert not telescope.add_seen(conn, there, 2.0)
+        assert conn.execute(select(frames.c.path)).scalar_one() == there.path
+        advance(conn, "frame", here.sha256, "quarantined", now=3.0, reason="gone")
+        assert not telescope.add_seen(conn, there, 4.0)
+        assert telescope.count_states(conn) == {"seen": 1}
+
+
+def test_a_bundle_of_no_use_gives_its_frames_back(ledger: Ledger) -> None:
+    frame = seen_frame("a")
+    with ledger.begin() as conn:
+        telescope.add_seen(conn, frame, 1.0)
+        telescope.add_bundle(
+            conn,
+            bundle="B",
+            route="centre",
+            manifest_sha256="m" * 64,
+            size=1,
+            raw_size=1,
+            members=[frame.sha256],
+            routes=["centre"],
+            now=2.0,
+        )
+        telescope.settle_bundle(conn, "B", "corrupt", "{}", ["centre"], 3.0, "spoilt")
+        assert telescope.refusals(conn, "B") == 1
+        telescope.unpack_bundle(conn, "B", 4.0, "once more")
+        assert telescope.count_states(conn) == {"seen": 1}
+        assert [row.sha256 for row in telescope.waiting_for_route(conn, "centre")] == [frame.sha256]
+
+
+def test_a_night_with_a_task_that_waits_stays_in_view(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        centre.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
+        assert centre.active_nights(conn, 500.0) == ["20250101"]  # not planned yet
+        waiting = replace(task("t1", seen_frame("old").sha256), night="20250101", state="waiting")
+        centre.add_task(conn, waiting, "live", 11.0)
+        assert centre.active_nights(conn, 500.0) == ["20250101"]
+        advance(conn, "task", "t1", "ready", now=12.0)
+        assert centre.active_nights(conn, 500.0) == []
+
+
 def test_a_task_runs_again_without_doubling_what_it_left(ledger: Ledger) -> None:
     frame = seen_frame("a")
     found = {
@@ -218,7 +278,8 @@ def test_a_task_runs_again_without_doubling_what_it_left(ledger: Ledger) -> None
             )
         assert len(conn.execute(select(qa)).all()) == 1
         assert [row.sha256 for row in centre.calibrations_of(conn, "live")] == ["4" * 64]
-        assert centre.inputs_of(conn, ["t1"]) == {"t1": [(frame.sha256, "frame")]}
+        assert centre.calibrations_of(conn, "live", "20260102", "20260109") == []
+        assert centre.inputs_of(conn, "live", ["20260101"]) == {"t1": [(frame.sha256, "frame")]}
 
 
 def test_planning_sees_the_nights_in_which_something_moved(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -118,11 +119,41 @@ def test_a_bundle_spoilt_on_the_way_is_not_published_and_not_let_go(site: Site, 
     data[len(data) // 2] ^= 0x10
     bundle.write_bytes(data)
     site.start("receive")
-    site.wait(lambda: "bundle not accepted" in site.log("ship"), "corrupt receipt")
-    assert site.archived() == {}
+    site.wait(lambda: "bundle undone" in site.log("ship"), "corrupt receipt")
     assert list((site.centre / "quarantine").rglob("reason.txt"))
-    assert list((site.state / "outbox").rglob("*.nfb"))
-    assert site.states("summit") == {night[0].name: "packed"}
+    # Packed again from the raw file, and this time nobody spoils it.
+    site.wait(lambda: shipped(site, 1), "the frame, shipped again")
+    assert site.archived() == {night[0].name: night[0].read_bytes()}
+
+
+def test_a_spoilt_bundle_in_the_outbox_is_packed_again_and_stops_nobody(site: Site, night: list[Path]) -> None:
+    for path in night[:4]:
+        shutil.copy(path, site.camera)
+    site.start("watch")
+    outbox = site.state / "outbox" / "centre"
+    site.wait(lambda: len(list(outbox.glob("*.json"))) == 2, "bundles")
+    first = min(outbox.glob("*.nfb"))
+    first.write_bytes(first.read_bytes()[:-1])
+    for verb in ("ship", "receive"):
+        site.start(verb)
+    site.wait(lambda: shipped(site, 4), "all frames")
+    assert site.archived() == {path.name: path.read_bytes() for path in night[:4]}
+
+
+def test_a_frame_moved_before_it_was_packed_is_not_lost(tmp_path: Path, night: list[Path]) -> None:
+    site = Site(tmp_path / "site")
+    try:
+        site.start("watch")
+        shutil.copy(night[0], site.camera)
+        site.wait(lambda: site.count("summit", "seen") == 1, "frame")
+        (site.camera / "night").mkdir()
+        (site.camera / night[0].name).rename(site.camera / "night" / night[0].name)
+        for verb in ("ship", "receive"):
+            site.start(verb)
+        site.wait(lambda: shipped(site, 1), "the moved frame")
+        assert site.archived() == {night[0].name: night[0].read_bytes()}
+    finally:
+        site.close()
 
 
 def test_sudden_deaths_at_any_moment_lose_and_double_nothing(site: Site, night: list[Path]) -> None:
@@ -167,3 +198,15 @@ def test_odd_files_are_quarantined_one_line_each_and_frames_go_on(
         assert site.archived() == {night[0].name: night[0].read_bytes()}
     finally:
         site.close()
+
+
+def test_a_pipe_among_the_frames_is_never_opened(site: Site, night: list[Path]) -> None:
+    os.mkfifo(site.camera / "pipe.fits")
+    (site.camera / "link.fits").symlink_to(night[1])
+    for verb in ("watch", "ship", "receive"):
+        site.start(verb)
+    site.wait(lambda: "ready" in site.log("watch"), "watcher")
+    (site.camera / "pipe.fits").rename(site.camera / "moved.fits")  # an event names it now
+    shutil.copy(night[0], site.camera)
+    site.wait(lambda: shipped(site, 1), "the frame beside it")
+    assert site.archived() == {night[0].name: night[0].read_bytes()}

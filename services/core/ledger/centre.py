@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, union, update
 
 from services.core.ledger.rows import insert_new, upsert
 from services.core.ledger.schema import calibrations, events, frames, products, qa, receipts, task_inputs, tasks
@@ -47,9 +47,12 @@ def last_event(conn: Connection) -> int:
 
 
 def active_nights(conn: Connection, since: float) -> list[str]:
-    """Nights in which a frame arrived or moved since a time, or waits for its checks."""
-    query = select(frames.c.night).where(or_(frames.c.updated_at >= since, frames.c.state == "arrived"))
-    return sorted(conn.execute(query.distinct()).scalars())
+    """Nights in which a frame arrived or moved since a time, is not planned yet, or has a task that still waits."""
+    planned = exists().where(task_inputs.c.sha256 == frames.c.sha256)
+    unplanned = (frames.c.state == "arrived") & ~planned
+    moved = select(frames.c.night).where(or_(frames.c.updated_at >= since, unplanned))
+    waiting = select(tasks.c.night).where(tasks.c.state == "waiting")
+    return sorted(conn.execute(union(moved, waiting)).scalars())
 
 
 def frames_of(conn: Connection, nights: Sequence[str]) -> Sequence[Row]:
@@ -63,19 +66,23 @@ def tasks_of(conn: Connection, production: str, nights: Sequence[str]) -> Sequen
     return conn.execute(select(tasks).where(tasks.c.production == production, tasks.c.night.in_(nights))).all()
 
 
-def inputs_of(conn: Connection, names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Inputs (sha256, role) of tasks, by task, in a fixed order."""
-    result: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
-    query = select(task_inputs).where(task_inputs.c.task.in_(names)).order_by(task_inputs.c.role, task_inputs.c.sha256)
-    for row in conn.execute(query):
-        result[row.task].append((row.sha256, row.role))
+def inputs_of(conn: Connection, production: str, nights: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Inputs (sha256, role) of the tasks of these nights, by task, in a fixed order."""
+    result: dict[str, list[tuple[str, str]]] = {}
+    query = select(task_inputs).join(tasks, tasks.c.task == task_inputs.c.task)
+    query = query.where(tasks.c.production == production, tasks.c.night.in_(nights))
+    for row in conn.execute(query.order_by(task_inputs.c.role, task_inputs.c.sha256)):
+        result.setdefault(row.task, []).append((row.sha256, row.role))
     return result
 
 
-def calibrations_of(conn: Connection, production: str) -> Sequence[Row]:
-    """Every calibration product of a production."""
-    query = select(calibrations).where(calibrations.c.production == production)
-    return conn.execute(query.order_by(calibrations.c.sha256)).all()
+def calibrations_of(conn: Connection, production: str, first: str = "", last: str = "99999999") -> Sequence[Row]:
+    """The newest master of every task of a production, for nights from `first` to `last`."""
+    query = select(calibrations).where(
+        calibrations.c.production == production, calibrations.c.night.between(first, last)
+    )
+    newest = {row.task: row for row in conn.execute(query.order_by(calibrations.c.created_at, calibrations.c.sha256))}
+    return [newest[task] for task in sorted(newest)]
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,34 @@ def claim(conn: Connection, task: str, worker: str, lease_s: float, now: float) 
     return task_row(conn, task)
 
 
+def move_if(conn: Connection, task: str, came_from: str, to: str, now: float, reason: str | None = None) -> bool:
+    """Move a task, unless somebody else has moved it meanwhile."""
+    locked = select(tasks.c.state).where(tasks.c.task == task).with_for_update()
+    if conn.execute(locked).scalar_one_or_none() != came_from:
+        return False
+    advance(conn, "task", task, to, now=now, reason=reason)
+    return True
+
+
+def take_back(
+    conn: Connection, task: str, now: float, max_attempts: int, reason: str, worker: str | None = None
+) -> bool:
+    """Take a running task from a worker that is gone: ready again, or failed when its attempts are used up.
+
+    Without `worker` only a task whose lease has run out is taken; with it, one that this worker holds.
+    """
+    row = conn.execute(select(tasks).where(tasks.c.task == task).with_for_update()).one_or_none()
+    if row is None or row.state != "running":
+        return False
+    if worker is not None and row.worker != worker:
+        return False
+    if worker is None and (row.lease_until is None or row.lease_until >= now):
+        return False
+    state = "failed" if row.attempts >= max_attempts else "ready"
+    advance(conn, "task", task, state, now=now, reason=reason)
+    return True
+
+
 def renew_lease(conn: Connection, task: str, worker: str, lease_until: float) -> bool:
     """Keep a task that is still being worked on; False when it has been given to another worker."""
     mine = (tasks.c.task == task) & (tasks.c.worker == worker) & (tasks.c.state == "running")
@@ -193,8 +228,7 @@ def add_calibration(
     task: str,
     now: float,
 ) -> None:
-    """Record a master; an older one from the same task is superseded."""
-    conn.execute(delete(calibrations).where(calibrations.c.task == task))
+    """Record a master. Older ones of the same task stay on record, for tasks that were planned with them."""
     row = {"sha256": made.sha256, "path": made.path, "kind": made.kind, "production": production, "night": night}
     upsert(conn, calibrations, {**row, "date_obs": date_obs, "key": dict(key), "task": task, "created_at": now})
 

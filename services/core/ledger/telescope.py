@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, insert, select
+from sqlalchemy import Connection, Row, delete, exists, func, insert, select, update
 
 from services.core.ledger.rows import insert_new, upsert
-from services.core.ledger.schema import bundle_frames, bundles, files, frames, receipts
+from services.core.ledger.schema import bundle_frames, bundles, events, files, frames, receipts
 from services.core.ledger.states import advance, record
 
 
@@ -49,11 +50,22 @@ def record_file(
 
 
 def add_seen(conn: Connection, frame: SeenFrame, now: float) -> bool:
-    """Record a frame as seen; False when the same content is already on record under some name."""
-    new = insert_new(conn, frames, [frame_row(frame, "seen", now)])
-    if new:
+    """Record a frame as seen; False when the same content is already on record under some name.
+
+    A frame that was moved on the camera's disk before it was packed is followed to its new place; one that was set
+    aside because it could not be read is taken up again.
+    """
+    if insert_new(conn, frames, [frame_row(frame, "seen", now)]):
         record(conn, "frame", frame.sha256, "seen", now=now)
-    return bool(new)
+        return True
+    known = conn.execute(select(frames.c.state, frames.c.path).where(frames.c.sha256 == frame.sha256)).one()
+    moved = known.path != frame.path and not Path(known.path).exists()
+    if known.state == "quarantined" or (known.state == "seen" and moved):
+        place = {"path": frame.path, "name": frame.name, "mtime": frame.mtime}
+        conn.execute(update(frames).where(frames.c.sha256 == frame.sha256).values(**place))
+    if known.state == "quarantined":
+        advance(conn, "frame", frame.sha256, "seen", now=now, reason="found again")
+    return False
 
 
 def frame_row(frame: SeenFrame, state: str, now: float) -> dict[str, Any]:
@@ -165,3 +177,26 @@ def quarantined_files(conn: Connection) -> Sequence[Row]:
 def receipt_document(conn: Connection, bundle: str) -> str | None:
     """The receipt of a bundle, as it came."""
     return conn.execute(select(receipts.c.document).where(receipts.c.bundle == bundle)).scalar_one_or_none()
+
+
+def forget_file(conn: Connection, path: str) -> None:
+    """The next walk shall look at this file again."""
+    conn.execute(delete(files).where(files.c.path == path))
+
+
+def refusals(conn: Connection, bundle: str) -> int:
+    """How often a bundle was refused so far."""
+    query = select(func.count()).select_from(events).where(events.c.subject == "bundle", events.c.name == bundle)
+    return conn.execute(query.where(events.c.to_state == "refused")).scalar_one()
+
+
+def unpack_bundle(conn: Connection, bundle: str, now: float, reason: str) -> None:
+    """Undo a bundle that is of no use: its frames wait again, and will be packed again from the raw files."""
+    members = conn.execute(select(bundle_frames.c.sha256).where(bundle_frames.c.bundle == bundle)).scalars().all()
+    conn.execute(delete(bundle_frames).where(bundle_frames.c.bundle == bundle))
+    conn.execute(delete(bundles).where(bundles.c.bundle == bundle))
+    record(conn, "bundle", bundle, "undone", now=now, reason=reason)
+    for sha256 in members:
+        state = conn.execute(select(frames.c.state).where(frames.c.sha256 == sha256)).scalar_one()
+        if state == "packed":
+            advance(conn, "frame", sha256, "seen", now=now, reason=reason)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from processors.associate import MasterRef, calibration_key
-from services.conductor.plan import FrameView, Plan, Rules, TaskView, View, plan
+from services.conductor.plan import plan
+from services.conductor.view import FrameView, Plan, Rules, TaskView, View
 from tests.builders import digest, identity, sequence
 
 RULES = Rules(
@@ -161,6 +162,49 @@ def test_latecomers_make_a_master_again() -> None:
     again = decide(frames, [*checked(*frames), done], (master(frames[1], "bias"),))
     assert [item.task for item in again.freed] == [done.task]
     assert {sha for sha, _ in again.freed[0].inputs} == {f.sha256 for f in frames}
+
+
+def test_latecomers_hold_back_what_would_use_the_outdated_master() -> None:
+    frames, target = biases(4), science()
+    old = master(frames[1], "bias")
+    done = TaskView(
+        decide(frames[:3], checked(*frames[:3]), now=100.0).new[0].task,
+        "bias",
+        "done",
+        {},
+        tuple((f.sha256, "frame") for f in frames[:3]),
+    )
+    waiting = TaskView(f"live-reduce-{target.sha256[:24]}", "reduce", "waiting", {}, ((target.sha256, "frame"),))
+    made = decide([*frames, target], [*checked(*frames, target), done, waiting], (old,), now=2000.0)
+    assert [item.task for item in made.freed] == [done.task]
+
+
+def test_a_flat_is_built_again_with_the_bias_that_superseded_its_own() -> None:
+    frames = biases(3)
+    flats = [frame(f"f{n}", obstype="flat", filter="g", expid=10 + n, sequence=sequence(n, 3, "F")) for n in (1, 2, 3)]
+    tasks = checked(*frames, *flats)
+    bias = decide(frames, checked(*frames)).new[0]
+    tasks.append(TaskView(bias.task, "bias", "done", {}, bias.inputs))
+    flat = decide([*frames, *flats], tasks, (master(frames[1], "old"),)).new[0]
+    tasks.append(TaskView(flat.task, "flat", "done", {}, flat.inputs))
+    assert decide([*frames, *flats], tasks, (master(frames[1], "old"),)).freed == ()
+    again = decide([*frames, *flats], tasks, (master(frames[1], "new"),)).freed
+    assert [item.task for item in again] == [flat.task]
+    assert (digest("new"), "bias") in again[0].inputs
+
+
+def test_an_unreadable_frame_does_not_spoil_the_master_of_the_others() -> None:
+    frames = biases(5)
+    tasks = checked(*frames[:4])
+    spoilt = frames[4].sha256
+    tasks.append(TaskView(f"live-check-{spoilt[:24]}", "check", "failed", {}, ((spoilt, "frame"),)))
+    made = decide(frames, tasks, now=100.0)
+    assert kinds(made) == [("bias", "ready")]
+    assert {sha for sha, _ in made.new[0].inputs} == {f.sha256 for f in frames[:4]}
+    failed = TaskView(made.new[0].task, "bias", "failed", {}, tuple((f.sha256, "frame") for f in frames))
+    assert [item.task for item in decide(frames, [*tasks, failed], now=100.0).freed] == [failed.task]
+    same = TaskView(made.new[0].task, "bias", "failed", {}, made.new[0].inputs)
+    assert decide(frames, [*tasks, same], now=100.0).freed == ()
 
 
 def test_the_same_view_gives_the_same_plan() -> None:
