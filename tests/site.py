@@ -45,7 +45,9 @@ def tiny_night(out: Path, **changes: Any) -> list[Path]:
 class Site:
     """Both hosts. Daemons that were started are stopped by `close`."""
 
-    def __init__(self, root: Path, redis_url: str | None = None, **watch: Any) -> None:
+    def __init__(
+        self, root: Path, redis_url: str | None = None, centre_ledger: str | None = None, **watch: Any
+    ) -> None:
         self.root = root
         self.camera, self.centre = root / "camera", root / "centre"
         self.archive = self.centre / "archive"
@@ -53,7 +55,7 @@ class Site:
         for directory in (self.camera, self.centre):
             directory.mkdir(parents=True)
         self._write("summit", self._summit(watch))
-        self._write("centre", self._centre(redis_url))
+        self._write("centre", self._centre(redis_url, centre_ledger))
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._ledgers: dict[str, Ledger] = {}
 
@@ -68,13 +70,13 @@ class Site:
             "routes": {"centre": {**route, "backoff_max_s": 1.0}},
         }
 
-    def _centre(self, redis_url: str | None) -> dict[str, Any]:
+    def _centre(self, redis_url: str | None, ledger_url: str | None) -> dict[str, Any]:
         state = self.centre / "state"
         settings: dict[str, Any] = {
             "site": "centre",
             "state_dir": str(state),
             "archive_dir": str(self.archive),
-            "ledger": {"url": f"sqlite:///{state}/ledger.sqlite"},
+            "ledger": {"url": ledger_url or f"sqlite:///{state}/ledger.sqlite"},
             "receive": {"root": str(self.centre), "poll_s": 0.2},
         }
         if redis_url is not None:

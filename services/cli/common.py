@@ -26,7 +26,9 @@ def say(text: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error in one line."""
+    """The message of an error in one line; what the system says of a file without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
 
 

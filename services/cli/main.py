@@ -85,7 +85,8 @@ def main() -> None:
         code = exit_code_of(error)
         if code is None:
             raise
-        for line in str(error).splitlines() or [type(error).__name__]:
+        text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        for line in text.splitlines() or [type(error).__name__]:
             click.echo(f"nightferry: {line}", err=True)
         sys.exit(code)
     sys.exit(status if isinstance(status, int) else 0)

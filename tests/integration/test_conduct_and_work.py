@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import select
 
-from services.core.ledger.schema import calibrations, products, qa, tasks
+from services.core.ledger.schema import calibrations, events, products, qa, tasks
 from tests.site import Site, tiny_night
 
 FRAMES = {"bias": 3, "flat": 3, "science": 2}
@@ -25,9 +25,12 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, valkey_url: str, redis_client: Redis, night: list[Path]) -> Iterator[Site]:
-    """A site whose archive holds the night already, and nothing is planned yet."""
-    made = Site(tmp_path / "site", redis_url=valkey_url)
+def site(
+    request: pytest.FixtureRequest, tmp_path: Path, valkey_url: str, redis_client: Redis, night: list[Path]
+) -> Iterator[Site]:
+    """A site whose archive holds the night already, and nothing is planned yet; its centre on SQLite or PostgreSQL."""
+    ledger = request.getfixturevalue(request.param) if hasattr(request, "param") else None
+    made = Site(tmp_path / "site", redis_url=valkey_url, centre_ledger=ledger)
     for path in night:
         shutil.copy(path, made.camera)
     for verb in ("watch", "ship", "receive"):
@@ -74,6 +77,19 @@ def test_an_emptied_redis_loses_no_task(site: Site, redis_client: Redis) -> None
     redis_client.flushall()
     site.wait(lambda: task_states(site) == TASKS, "done tasks", timeout_s=60.0)
     check_products(site)
+
+
+@pytest.mark.parametrize("site", ["postgres_url"], indirect=True)
+def test_two_workers_on_postgresql_do_every_task_once(site: Site) -> None:
+    for verb in ("conduct", "work"):
+        site.start(verb)
+    site.daemons["first"] = site.daemons.pop("work")
+    site.start("work")
+    site.wait(lambda: task_states(site) == TASKS, "done tasks", timeout_s=60.0)
+    check_products(site)
+    with site.ledger("centre").begin() as conn:
+        done = conn.execute(select(events.c.name).where(events.c.to_state == "done")).scalars().all()
+    assert len(done) == len(set(done)) == TASKS.total()
 
 
 def test_a_worker_killed_again_and_again_finishes_the_night(site: Site) -> None:
