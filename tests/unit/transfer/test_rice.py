@@ -45,7 +45,6 @@ def test_integers_come_back_and_readers_agree(tmp_path: Path, dtype: str) -> Non
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.fits", "a.fits.fz"]
 
 
-@pytest.mark.skipif(shutil.which("funpack") is None, reason="funpack is not installed (apt: libcfitsio-bin)")
 def test_funpack_opens_it(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     path.write_bytes(image_hdu(sky((64, 80)), card("OBJECT", "M13")) + image_hdu(sky((9, 8), "i4"), extension=True))
