@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeVar
 
 from processors.identity import FrameIdentity
@@ -120,8 +121,12 @@ def _suits(key: CalibrationKey, identity: FrameIdentity) -> bool:
 
 
 def _days(ref: MasterRef, identity: FrameIdentity) -> float:
-    apart = dt.datetime.fromisoformat(ref.date_obs) - dt.datetime.fromisoformat(identity.date_obs)
-    return abs(apart.total_seconds()) / 86400.0
+    return abs((_instant(ref.date_obs) - _instant(identity.date_obs)).total_seconds()) / 86400.0
+
+
+@lru_cache(maxsize=65536)
+def _instant(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)  # cached: every frame is compared with every master
 
 
 def _nearest(refs: Sequence[MasterRef], identity: FrameIdentity) -> MasterRef | None:

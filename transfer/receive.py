@@ -72,7 +72,9 @@ def verify(root: Path, bundle: str) -> Bundle:
     return opened
 
 
-def accept(root: Path, archive: Path, bundle: str, *, place: Place) -> Accepted:
+def accept(
+    root: Path, archive: Path, bundle: str, *, place: Place, on_frame: Callable[[], None] = lambda: None
+) -> Accepted:
     """Verify a bundle of the inbox and publish its frames in the archive, read-only, each whole or not at all.
 
     Nothing is removed from the inbox and no receipt is written, so that it may be called again: what was published by a
@@ -83,6 +85,8 @@ def accept(root: Path, archive: Path, bundle: str, *, place: Place) -> Accepted:
     place
         Given a restored file (under a temporary name) and its entry, the directory below the archive where it belongs,
         by its own header. A `Corrupt` from it condemns the frame; any other `TransferError` refuses it.
+    on_frame
+        Called before every frame, so that the caller can say that it is alive.
 
     Raises
     ------
@@ -100,15 +104,15 @@ def accept(root: Path, archive: Path, bundle: str, *, place: Place) -> Accepted:
     make_dirs(incoming)
     try:
         with opened.path.open("rb") as file:
-            frames = tuple(
-                _accept_frame(file, entry, archive, incoming / f"{index:04d}", place)
-                for index, entry in enumerate(opened.manifest.frames)
-            )
+            frames = []
+            for index, entry in enumerate(opened.manifest.frames):
+                on_frame()
+                frames.append(_accept_frame(file, entry, archive, incoming / f"{index:04d}", place))
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     verdict = worst([frame.verdict for frame in frames])
     reason = next((frame.reason for frame in frames if frame.verdict == verdict), None)
-    return Accepted(bundle, opened.manifest_sha256, verdict, reason, frames)
+    return Accepted(bundle, opened.manifest_sha256, verdict, reason, tuple(frames))
 
 
 def receipt_for(accepted: Accepted, *, received: datetime, free_bytes: int, queue_depth: int | None) -> Receipt:

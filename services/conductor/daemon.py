@@ -81,12 +81,15 @@ class Conductor:
         started = time.monotonic()
         with self._ledger.begin() as conn:
             view = self._view(conn)
-            made = plan(view, self._rules, now())
+        # Decided outside of any transaction: the ledger is not kept waiting. There is one conductor, and what it writes
+        # may be written twice.
+        made = plan(view, self._rules, now())
+        with self._ledger.begin() as conn:
             for task in made.new:
                 centre.add_task(conn, task, self._rules.production, now())
             for freed in made.freed:
                 centre.free_task(conn, freed.task, freed.parameters, freed.inputs, now())
-            self._planned_event = centre.last_event(conn) if not (made.new or made.freed) else -1
+        self._planned_event = newest
         self._planned_at = time.monotonic()
         self._daemon.beat(f"{len(view.frames)} frames in view, {len(view.tasks)} tasks")
         fields = {"seconds": time.monotonic() - started, "frames": len(view.frames), "new": len(made.new)}

@@ -118,7 +118,7 @@ class Receiver:
     def _take(self, bundle: str) -> None:
         started = time.monotonic()
         self._identities.clear()
-        accepted = accept(self._receive.root, self._archive, bundle, place=self._place)
+        accepted = accept(self._receive.root, self._archive, bundle, place=self._place, on_frame=self._daemon.beat)
         arrivals = self._record(accepted)
         receipt = self._receipt(accepted)
         with self._ledger.begin() as conn:
