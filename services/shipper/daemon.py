@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 from services.core.daemon import Backoff, Daemon
+from services.core.errors import LedgerUnreachable, ServiceError
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, now
 from services.core.ledger.states import advance
 from services.core.log import bound, get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import RouteSettings, Settings
-from services.watcher.outbox import outbox_dir
+from services.watcher.outbox import UNDO, outbox_dir
 from transfer.bundle import Bundle, open_bundle
 from transfer.errors import BadDocument, Corrupt, Incomplete, Refused, TransferError
 from transfer.manifest import Receipt
@@ -49,18 +51,20 @@ class Route:
         for directory in (self._outbox, self._shipped):
             directory.mkdir(parents=True, exist_ok=True)
         with bound(route=self._name):
+            for mark in self._outbox.glob(f"{UNDO}*"):
+                self._finish_undoing(mark)
             while not self._stop.is_set():
                 pause_s = self._route.poll_s
                 try:
                     self._round()
                     self._backoff.reset()
-                except TransferError as error:
+                except (TransferError, LedgerUnreachable, OSError) as error:
                     pause_s = self._backoff.next_s()
                     self._failed(error, pause_s)
                 self._stop.wait(pause_s)
             self._close()
 
-    def _failed(self, error: TransferError, pause_s: float) -> None:
+    def _failed(self, error: Exception, pause_s: float) -> None:
         self._close()
         self.status = f"waiting: {error}"
         kind = type(error).__name__
@@ -160,12 +164,25 @@ class Route:
             self._undo(manifest.bundle, "the receiver found it corrupt: once more from the raw frames")
 
     def _undo(self, name: str, reason: str) -> None:
-        """Throw a packed copy away; the watcher packs its frames again. The ledger goes last: this may be repeated."""
+        """Throw a packed copy away; the watcher packs its frames again.
+
+        The manifest is first renamed to a mark, so that a crash at any point is finished by `_finish_undoing`. The
+        ledger gives the frames back only when the old data are gone: from then on the watcher may write new ones.
+        """
         self._log.error("bundle undone", bundle=name, reason=reason)
-        for suffix in (".json", ".nfb"):
-            (self._outbox / name).with_suffix(suffix).unlink(missing_ok=True)
+        mark = self._outbox / f"{UNDO}{name}"
+        (self._outbox / f"{name}.json").rename(mark)
+        self._finish_undoing(mark, reason)
+
+    def _finish_undoing(self, mark: Path, reason: str = "undoing went on after a crash") -> None:
+        name = mark.name.removeprefix(UNDO)
         with self._ledger.begin() as conn:
-            telescope.unpack_bundle(conn, name, now(), reason)
+            pending = telescope.bundle_row(conn, name) is not None
+        if pending:
+            (self._outbox / f"{name}.nfb").unlink(missing_ok=True)
+            with self._ledger.begin() as conn:
+                telescope.unpack_bundle(conn, name, now(), reason)
+        mark.unlink(missing_ok=True)
 
     def _finish_or_wait(self, bundle: Bundle) -> None:
         """In the outbox but not open in the ledger: accepted before a crash, or not recorded by the watcher yet."""
@@ -195,7 +212,7 @@ class Shipper:
         while not self._daemon.wait(1.0):
             dead = [name for name, thread in threads.items() if not thread.is_alive()]
             if dead:
-                raise BadDocument(f"route {', '.join(dead)} stopped by itself: see the log")
+                raise ServiceError(f"route {', '.join(dead)} stopped by itself: see the log")
             self._daemon.beat("; ".join(f"{name}: {route.status}" for name, route in self._routes.items()))
         deadline = time.monotonic() + 4.0
         for thread in threads.values():

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from services.core.daemon import Backoff, Daemon
 from services.core.ledger import telescope
@@ -23,6 +23,8 @@ from transfer.codecs.registry import codec_named
 from transfer.errors import Corrupt, TransferError
 from transfer.manifest import Manifest
 from transfer.pack import RawFrame, pack
+
+UNDO: Final = ".undo-"  # begins the name of a manifest whose bundle the shipper throws away
 
 
 def outbox_dir(settings: Settings, route: str) -> Path:
@@ -59,7 +61,7 @@ class Outbox:
     def recover(self) -> None:
         """After a crash: sweep unfinished files away, and record bundles that were packed but not recorded."""
         for leftover in self._dir.glob(".*"):
-            if leftover.is_file():
+            if leftover.is_file() and not leftover.name.startswith(UNDO):
                 leftover.unlink()
         with self._ledger.begin() as conn:
             for path in sorted(self._dir.glob("*.json")):

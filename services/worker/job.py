@@ -89,6 +89,10 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             log.error(f"{type(error).__name__}: {error}")
             _settle_failure(ledger, spool, row, f"{type(error).__name__}: {error}", final=False, work=work)
             return
+        except LedgerUnreachable as error:
+            # Nothing can be written down now: the lease runs out, and the task is done again.
+            log.error(f"{type(error).__name__}: {error}")
+            return
         except Exception as error:
             # A defect of ours: the whole story goes into the task's log, one line into the ledger.
             log.exception("defect")

@@ -140,6 +140,20 @@ def test_a_spoilt_bundle_in_the_outbox_is_packed_again_and_stops_nobody(site: Si
     assert site.archived() == {path.name: path.read_bytes() for path in night[:4]}
 
 
+def test_undoing_a_bundle_goes_on_after_a_crash(site: Site, night: list[Path]) -> None:
+    shutil.copy(night[0], site.camera)
+    site.start("watch")
+    outbox = site.state / "outbox" / "centre"
+    site.wait(lambda: len(list(outbox.glob("*.json"))) == 1, "bundle")
+    (manifest,) = outbox.glob("*.json")
+    manifest.rename(outbox / f".undo-{manifest.stem}")  # and here the shipper died
+    for verb in ("ship", "receive"):
+        site.start(verb)
+    site.wait(lambda: shipped(site, 1), "the frame, packed again")
+    assert site.archived() == {night[0].name: night[0].read_bytes()}
+    assert not list(outbox.glob(".undo-*"))
+
+
 def test_a_frame_moved_before_it_was_packed_is_not_lost(tmp_path: Path, night: list[Path]) -> None:
     site = Site(tmp_path / "site")
     try:
