@@ -52,6 +52,7 @@ class Outbox:
         self._ledger = ledger
         self._spool = spool
         self._dir = outbox_dir(settings, name)
+        self._quarantine = settings.state_dir / "quarantine" / "bundles"
         self._dir.mkdir(parents=True, exist_ok=True)
         self._log = get_logger()
         self._backoff = Backoff(1.0, 60.0)
@@ -70,10 +71,22 @@ class Outbox:
                 except TransferError as error:
                     self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
                     continue
-                self._record(conn, bundle.manifest, bundle.manifest_sha256)
+                members = [entry.sha256 for entry in bundle.manifest.frames]
+                if telescope.all_on_record(conn, members):
+                    self._record(conn, bundle.manifest, bundle.manifest_sha256)
+                else:
+                    self._set_aside(path)
             for path in sorted(self._dir.glob("*.nfb")):
                 if not path.with_suffix(".json").exists():
                     path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
+
+    def _set_aside(self, manifest: Path) -> None:
+        """A bundle of frames that this ledger has never seen (it was lost, or restored): a person decides."""
+        self._quarantine.mkdir(parents=True, exist_ok=True)
+        for path in (manifest, manifest.with_suffix(".nfb")):
+            if path.exists():
+                path.rename(self._quarantine / path.name)
+        self._log.error("bundle of unknown frames set aside", bundle=manifest.stem, where=str(self._quarantine))
 
     def pack_due(self, daemon: Daemon) -> None:
         """Pack the first batch that is due; after a failure not before a pause."""

@@ -140,6 +140,21 @@ def test_a_spoilt_bundle_in_the_outbox_is_packed_again_and_stops_nobody(site: Si
     assert site.archived() == {path.name: path.read_bytes() for path in night[:4]}
 
 
+def test_a_lost_ledger_is_no_lost_night(site: Site, night: list[Path]) -> None:
+    for path in night[:2]:
+        shutil.copy(path, site.camera)
+    site.start("watch")
+    site.wait(lambda: "bundle packed" in site.log("watch"), "bundle")
+    site.stop("watch")
+    for path in site.state.glob("ledger.sqlite*"):
+        path.unlink()
+    for verb in ("watch", "ship", "receive"):
+        site.start(verb)
+    site.wait(lambda: shipped(site, 2), "both frames")
+    assert site.archived() == {path.name: path.read_bytes() for path in night[:2]}
+    assert len(list((site.state / "quarantine" / "bundles").iterdir())) == 2
+
+
 def test_undoing_a_bundle_goes_on_after_a_crash(site: Site, night: list[Path]) -> None:
     shutil.copy(night[0], site.camera)
     site.start("watch")

@@ -200,3 +200,9 @@ def unpack_bundle(conn: Connection, bundle: str, now: float, reason: str) -> Non
         state = conn.execute(select(frames.c.state).where(frames.c.sha256 == sha256)).scalar_one()
         if state == "packed":
             advance(conn, "frame", sha256, "seen", now=now, reason=reason)
+
+
+def all_on_record(conn: Connection, names: Sequence[str]) -> bool:
+    """Whether every one of these frames (sha256) is on record."""
+    query = select(func.count()).select_from(frames).where(frames.c.sha256.in_(names))
+    return conn.execute(query).scalar_one() == len(set(names))
