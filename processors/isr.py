@@ -111,14 +111,6 @@ def overscan_level(raw: Pixels, amplifier: Amplifier, detector: str = "") -> F4:
     return levels
 
 
-def trim(raw: Pixels, setup: DetectorSetup) -> F4:
-    """Data sections of the raw image side by side, ADU, float32, nothing subtracted."""
-    image = np.empty(setup.shape, np.float32)
-    for amplifier in setup.amplifiers:
-        image[amplifier.trimmed.slices] = raw[amplifier.data.slices]
-    return image
-
-
 def bad_pixels(setup: DetectorSetup) -> NDArray[np.bool_]:
     """Trimmed mask of the instrument file's bad sections."""
     bad = np.zeros(setup.shape, np.bool_)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,11 +142,6 @@ class Manifest:
         )
         fields.done()
         return manifest
-
-    @property
-    def document_sha256(self) -> str:
-        """SHA-256 of the document, which the next manifest and the receipt name."""
-        return hashlib.sha256(self.to_json()).hexdigest()
 
 
 def _datasums(fields: Fields) -> tuple[int, ...]:

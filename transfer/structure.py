@@ -115,12 +115,6 @@ def check_complete(path: Path) -> FitsLayout | None:
         return scan_file(file, os.fstat(file.fileno()).st_size)
 
 
-def is_fits_container(path: Path) -> bool:
-    """Whether a file starts like FITS, so that `scan` can say more; a gzip file does not."""
-    with path.open("rb") as file:
-        return file.read(9) == b"SIMPLE  ="
-
-
 def _announces_extension(file: BinaryIO, offset: int, size: int) -> bool:
     """Whether an extension starts here; the first bytes of a card that is still being written count as one."""
     file.seek(offset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -105,12 +104,13 @@ def hint(client: Redis, arrivals: Iterable[bytes]) -> None:
             client.ltrim(_HINTS, 0, _HINTS_KEPT - 1)
 
 
-def await_hint(client: Redis, timeout_s: float) -> list[dict[str, Any]]:
-    """Wait for arrivals and take all that are there; an empty list when none came in time."""
+def await_hint(client: Redis, timeout_s: float) -> bool:
+    """Wait until something arrived; False when nothing came in time.
+
+    All hints that are there are taken and none is read: the ledger says what arrived, and Redis is not trusted.
+    """
     with reaching_redis():
-        first = client.blpop([_HINTS], timeout=timeout_s)
-        if first is None:
-            return []
-        more = client.lpop(_HINTS, _HINTS_KEPT) or []
-    documents = [first[1], *more]
-    return [json.loads(document) for document in documents]
+        if client.blpop([_HINTS], timeout=timeout_s) is None:
+            return False
+        client.delete(_HINTS)
+        return True

@@ -32,7 +32,6 @@ class Counts:
     reduced: int
     masters: int
     open_tasks: int
-    failed_tasks: int
     quarantined: int
 
     def settled(self, expected: int) -> bool:
@@ -82,7 +81,6 @@ def count(layout: Layout, summit: Ledger, centre: Ledger, patterns: Sequence[str
         reduced=task_states["reduce", "done"],
         masters=sum(task_states[kind, "done"] for kind in ("bias", "flat", "skyflat")),
         open_tasks=sum(n for (_, state), n in task_states.items() if state not in ("done", "failed")),
-        failed_tasks=sum(n for (_, state), n in task_states.items() if state == "failed"),
         quarantined=quarantined,
     )
 

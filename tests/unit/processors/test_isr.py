@@ -10,7 +10,7 @@ import pytest
 
 from processors.errors import BadFrame
 from processors.geometry import Amplifier, DetectorSetup, Section
-from processors.isr import overscan_level, remove_signature, trim
+from processors.isr import overscan_level, remove_signature
 from processors.planes import Mask
 from tests.unit.processors import toy
 
@@ -104,8 +104,3 @@ def test_what_cannot_be_reduced_is_a_bad_frame(tmp_path: Path) -> None:
         remove_signature(raw, setup_of())
     with pytest.raises(BadFrame, match="the flat has"):
         remove_signature(np.ones((24, 62), np.uint16), setup_of(), flat=np.ones((3, 3), np.float32))
-
-
-def test_trim_puts_data_sections_side_by_side() -> None:
-    raw = np.arange(24 * 62, dtype=np.float32).reshape(24, 62)
-    np.testing.assert_array_equal(trim(raw, setup_of()), raw[:, 2:42])
