@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -19,6 +20,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    text,
+    true,
 )
 
 # Names of constraints are fixed, so that a migration can find them on every database.
@@ -58,6 +62,8 @@ frames = Table(
     Column("identity", JSON, nullable=False),
     Column("state", String(16), nullable=False, index=True),
     Column("reason", Text),
+    # What lies at `path`: false when it is a quick-look approximation whose lossless twin has not come yet.
+    Column("lossless", Boolean, nullable=False, server_default=true()),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False, index=True),
     Index("ix_frames_night", "instrument", "night", "expid"),
@@ -72,6 +78,8 @@ bundles = Table(
     Column("manifest_sha256", String(64), nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("raw_size", BigInteger, nullable=False),
+    Column("lossless", Boolean, nullable=False, server_default=true()),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("reason", Text),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
@@ -82,6 +90,57 @@ bundle_frames = Table(
     metadata,
     Column("bundle", String(128), ForeignKey("bundles.bundle"), primary_key=True),
     Column("sha256", String(64), ForeignKey("frames.sha256"), primary_key=True, index=True),
+    Column("packed_sha256", String(64)),
+)
+
+# What is said about a route while the daemons run: `nightferry route set`, and what `auto` has chosen.
+route_values = Table(
+    "route_values",
+    metadata,
+    Column("route", String(64), primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+# Data centre: which bundle brought which frame, and what was filed of it.
+received_frames = Table(
+    "received_frames",
+    metadata,
+    Column("bundle", String(128), primary_key=True),
+    Column("sha256", String(64), primary_key=True, index=True),
+    Column("packed_sha256", String(64), nullable=False),
+    Column("archived_sha256", String(64)),  # of the file in the archive; the frame's own where bytes are restored
+    Column("verdict", String(16), nullable=False),
+    Column("received_at", Double, nullable=False),
+)
+
+# Signed end-of-night manifests: at the telescope those that it wrote, at the data centre those that came.
+night_manifests = Table(
+    "night_manifests",
+    metadata,
+    Column("sha256", String(64), primary_key=True),  # of the document
+    Column("site", String(64), nullable=False),
+    Column("night", String(8), nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # sealed, sent, verified, holes, refused
+    Column("answer", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("site", "night", "revision"),
+)
+
+# What a person must look at, one row per condition.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert", String(200), primary_key=True),
+    Column("severity", Integer, nullable=False),  # 1 a person by day, 2 a person now
+    Column("message", Text, nullable=False),
+    Column("open", Boolean, nullable=False, server_default=false()),
+    Column("raised_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
 )
 
 receipts = Table(
@@ -90,6 +149,7 @@ receipts = Table(
     Column("bundle", String(128), primary_key=True),
     Column("verdict", String(16), nullable=False),
     Column("document", Text, nullable=False),
+    Column("manifest", Text),  # data centre: the manifest that was answered
     Column("created_at", Double, nullable=False),
 )
 
