@@ -1,155 +1,147 @@
-"""Packing speed and size: nfz against fpack, alternated in one run on the same DECam-like frames.
+"""Packing speed and size: nfz and our Rice against fpack and everybody else, alternately on the same frames.
 
-Run as `python bench/pack.py [--quick] [--json]`. Both run on one core, read from and write to memory (/dev/shm where
-there is one). fpack does not hash what it reads; nfz's time includes the SHA-256 and the DATASUMs of the original.
+Run as `python bench/pack.py [--quick] [--json]`. Everything runs on one core (but `pack.speed.2threads`), reads from
+and writes to memory (/dev/shm where there is one). Only ours hash what they read: their time includes the SHA-256 and
+the DATASUMs of the original. `pack.fz_*` is our Rice, everything else is nfz. The frames are DECam-like; rows that end
+in the name of an instrument are real frames, which are measured where they lie beside the project.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import gzip
+import importlib.util
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from transfer.codecs.nfz import Nfz
+from rig.decam import make_frame
+from rig.packers import Packers
+from rig.rows import Row, row, show
 
-ROWS, COLUMNS, OVERSCAN, PRESCAN = 4146, 2160, 50, 6
-GAINS, BIASES, READ_NOISE = (4.02, 4.31), (1812.0, 2240.0), 7.0  # e-/ADU, ADU, e-
+__all__ = ["make_frame"]
 
-
-def detector(sky: float, rng: np.random.Generator) -> np.ndarray:
-    """A raw DECam-like CCD, uint16: two amplifiers with overscan, stars on a sky (ADU), bad columns, tracks."""
-    height, width = 4096, 2048
-    light = np.full((height, width), sky * 4, np.float32)
-    y, x = np.mgrid[-12:13, -12:13]
-    for flux, at_x, at_y in zip(
-        np.clip(2000 * (rng.pareto(0.8, 1500) + 1), 0, 3e6),
-        rng.uniform(13, width - 14, 1500),
-        rng.uniform(13, height - 14, 1500),
-        strict=True,
-    ):
-        column, row = int(at_x), int(at_y)
-        profile = (1 + ((x - at_x + column) ** 2 + (y - at_y + row) ** 2) / 13.9) ** -3.0
-        light[row - 12 : row + 13, column - 12 : column + 13] += flux * 0.046 * profile
-    light *= 1 + rng.normal(0, 0.004, light.shape).astype(np.float32)
-    light = rng.poisson(light).astype(np.float32)
-    for _ in range(300):  # cosmic rays
-        steps = np.arange(1 + rng.exponential(9))
-        angle = rng.uniform(0, np.pi)
-        rows = np.clip(rng.integers(0, height) + steps * np.sin(angle), 0, height - 1).astype(int)
-        columns = np.clip(rng.integers(0, width) + steps * np.cos(angle), 0, width - 1).astype(int)
-        light[rows, columns] += rng.lognormal(7, 0.6)
-    raw = np.empty((ROWS, COLUMNS), np.float32)
-    half = COLUMNS // 2
-    for amplifier in (0, 1):
-        columns = slice(amplifier * half, (amplifier + 1) * half)
-        level = BIASES[amplifier] + 3 * np.exp(-np.arange(ROWS) / 300) + rng.normal(0, 0.15, ROWS)
-        raw[:, columns] = level[:, None] + rng.normal(0, READ_NOISE / GAINS[amplifier], (ROWS, half))
-    raw += rng.normal(0, 0.4, raw.shape) + 0.8 * np.sin(np.arange(COLUMNS) / 40)
-    edge = OVERSCAN + PRESCAN
-    raw[:height, edge:half] += light[:, : width // 2] / GAINS[0]
-    raw[:height, half:-edge] += light[:, width // 2 :] / GAINS[1]
-    for column in rng.integers(edge, COLUMNS - edge, 4):
-        raw[rng.integers(0, 3000) : height, column] *= 3
-    return np.clip(np.rint(raw), 0, 60000).astype(np.uint16)
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "raw"
+INSTRUMENTS = {"efosc2": "efosc2_ntt", "esis": "msfc_esis"}
 
 
-def make_frame(path: Path, detectors: int) -> None:
-    """A mosaic file with skies from 1000 to 5000 ADU."""
-    import fitsio
-
-    rng = np.random.default_rng(7)
-    with fitsio.FITS(str(path), "rw", clobber=True) as fits:
-        fits.write(None, header={"EXPNUM": 1, "FILTER": "r"})
-        for number, sky in enumerate(np.geomspace(1000, 5000, detectors)):
-            cards = {"CCDNUM": number + 1} | {f"K{key:05d}": key * 1.5 for key in range(120)}
-            fits.write(detector(sky, rng), header=cards, extname=f"N{number + 1}")
-
-
-def timed(action: Callable[[], object]) -> float:
-    """Seconds of wall clock."""
-    begun = time.perf_counter()
-    action()
-    return time.perf_counter() - begun
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Stay on so many of this process's cores, and so do its children."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[-count:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
-def spread(values: list[float]) -> list[float]:
-    """Smallest and largest."""
-    return [round(min(values), 3), round(max(values), 3)]
-
-
-def row(name: str, ours: list[float], peer: list[float], peer_name: str, unit: str) -> dict[str, object]:
-    """A row of medians; more is better."""
-    mine, other = statistics.median(ours), statistics.median(peer)
-    return {
-        "row": name,
-        "ours": round(mine, 3),
-        "peer": round(other, 3),
-        "peer_name": peer_name,
-        "unit": unit,
-        "ratio": round(mine / other, 3),
-        "ours_spread": spread(ours),
-        "peer_spread": spread(peer),
-        "runs": len(ours),
-    }
-
-
-def measure(work: Path, detectors: int, runs: int) -> list[dict[str, object]]:
-    """All rows."""
-    source, packed, restored, theirs = (work / name for name in ("raw.fits", "raw.nfz", "back.fits", "raw.fits.fz"))
-    unpacked = work / "their.fits"
-    make_frame(source, detectors)
-    size = source.stat().st_size
-    megabytes = size / 1e6
-
-    def encode(threads: int = 1) -> None:
-        with packed.open("wb") as sink:
-            Nfz(threads).encode(source, sink, scratch=work)
-
-    def decode() -> None:
-        with packed.open("rb") as file, restored.open("wb") as sink:
-            Nfz().decode(file, sink, size=size, scratch=work)
-
-    def fpack() -> None:
-        theirs.unlink(missing_ok=True)
-        subprocess.run(["fpack", "-r", str(source)], check=True)
-
-    def funpack() -> None:
-        unpacked.unlink(missing_ok=True)
-        subprocess.run(["funpack", "-O", str(unpacked), str(theirs)], check=True)
-
-    for warm_up in (encode, decode, fpack, funpack):
-        warm_up()
-    if restored.read_bytes() != source.read_bytes():
-        raise SystemExit("nfz does not restore the frame")
-    steps = {"encode": encode, "fpack": fpack, "decode": decode, "funpack": funpack, "two": lambda: encode(2)}
+def alternate(steps: Mapping[str, Callable[[], None]], size: int, rounds: int) -> dict[str, list[float]]:
+    """Speeds (MB/s of raw bytes) of each step, one after the other in every round; each has run once before."""
     speeds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(runs):
+    for _ in range(rounds):
         for name, step in steps.items():
-            speeds[name].append(megabytes / timed(step))
-    ratios = [size / packed.stat().st_size], [size / theirs.stat().st_size]
+            begun = time.perf_counter()
+            step()
+            speeds[name].append(size / 1e6 / (time.perf_counter() - begun))
+    return speeds
+
+
+def ratios(pack: Packers, ours: str, peer: str) -> tuple[list[float], list[float]]:
+    """Raw bytes per packed byte."""
+    return [pack.size / pack.packed(ours)], [pack.size / pack.packed(peer)]
+
+
+def against_fpack(pack: Packers, rounds: int, suffix: str = "") -> list[Row]:
+    """Both our codecs and fpack, there and back."""
+    steps: dict[str, Callable[[], None]] = {
+        "nfz": lambda: pack.ours("nfz"),
+        "fpack": pack.fpack,
+        "rice": lambda: pack.ours("rice"),
+        "nfz back": lambda: pack.ours_back("nfz"),
+        "funpack": pack.funpack,
+        "rice back": lambda: pack.ours_back("rice"),
+    }
+    with cores(1):
+        for name, step in steps.items():
+            step()
+            if name.endswith("back") and not pack.same():
+                raise SystemExit(f"{name.split()[0]} does not restore the frames")
+        speeds = alternate(steps, pack.size, rounds)
     return [
-        row("pack.speed", speeds["encode"], speeds["fpack"], "fpack", "MB/s"),
-        row("pack.size", *ratios, "fpack", "raw/packed"),
-        row("unpack.speed", speeds["decode"], speeds["funpack"], "funpack", "MB/s"),
-        row("pack.speed.2threads", speeds["two"], speeds["fpack"], "fpack (one process)", "MB/s"),
+        row(f"pack.speed{suffix}", speeds["nfz"], speeds["fpack"], "fpack", "MB/s"),
+        row(f"pack.size{suffix}", *ratios(pack, "nfz", "fpack"), "fpack", "raw/packed"),
+        row(f"unpack.speed{suffix}", speeds["nfz back"], speeds["funpack"], "funpack", "MB/s"),
+        row(f"pack.fz_speed{suffix}", speeds["rice"], speeds["fpack"], "fpack", "MB/s"),
+        row(f"pack.fz_size{suffix}", *ratios(pack, "rice", "fpack"), "fpack", "raw/packed"),
+        row(f"unpack.fz_speed{suffix}", speeds["rice back"], speeds["funpack"], "funpack", "MB/s"),
     ]
+
+
+def against_others(pack: Packers, rounds: int) -> Iterator[Row]:
+    """nfz and every other way to pack."""
+    others = pack.others()
+    if importlib.util.find_spec("imagecodecs") is None:
+        del others["jpegls"]
+        print("imagecodecs is not installed: no JPEG-LS", file=sys.stderr)
+    for name, step in others.items():
+        with cores(1):
+            step()
+            speeds = alternate({"nfz": lambda: pack.ours("nfz"), name: step}, pack.size, rounds)
+        yield row(f"pack.speed.{name}", speeds["nfz"], speeds[name], name, "MB/s")
+        yield row(f"pack.size.{name}", *ratios(pack, "nfz", name), name, "raw/packed")
+
+
+def with_threads(pack: Packers, rounds: int) -> Row:
+    """nfz with two threads, against fpack in one process as it comes."""
+    with cores(2):
+        speeds = alternate({"nfz": lambda: pack.ours("nfz", threads=2), "fpack": pack.fpack}, pack.size, rounds)
+    return row("pack.speed.2threads", speeds["nfz"], speeds["fpack"], "fpack (one process)", "MB/s")
+
+
+def real_frames(directory: Path, folder: Path) -> list[Path]:
+    """Copies of real frames, uncompressed and under names that cfitsio does not take for expressions."""
+    directory.mkdir()
+    files = []
+    for number, path in enumerate(sorted(each for each in folder.rglob("*") if each.suffix in {".fits", ".gz"})):
+        target = directory / f"frame{number:03d}.fits"
+        target.write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        files.append(target)
+    return files
+
+
+def simulated(directory: Path, detectors: int) -> Packers:
+    """One DECam-like frame."""
+    directory.mkdir()
+    make_frame(directory / "frame.fits", detectors)
+    return Packers([directory / "frame.fits"])
+
+
+def measure(work: Path, *, quick: bool) -> Iterator[Row]:
+    """All rows."""
+    rounds = 5 if quick else 11
+    pack = simulated(work / "decam", 3 if quick else 8)
+    yield from against_fpack(pack, rounds)
+    yield with_threads(pack, rounds)
+    shutil.rmtree(work / "decam")
+    yield from against_others(simulated(work / "others", 1 if quick else 3), 2 if quick else 5)
+    shutil.rmtree(work / "others")
+    for name, folder in INSTRUMENTS.items():
+        if (REAL / folder).is_dir():
+            yield from against_fpack(Packers(real_frames(work / name, REAL / folder)), rounds, f".{name}")
+            shutil.rmtree(work / name)
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer detectors and runs; below 45 s")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     options = parser.parse_args()
@@ -157,15 +149,8 @@ def main() -> None:
         raise SystemExit("fpack and funpack are needed (apt install libcfitsio-bin)")
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        rows = measure(Path(name), *((3, 5) if options.quick else (8, 11)))
-    for each in rows:
-        if options.json:
-            print(json.dumps(each))
-        else:
-            print(
-                f"{each['row']:<22} {each['ours']:>9} {each['unit']:<11} {each['peer_name']} {each['peer']:>9}"
-                f"   x{each['ratio']}   spread {each['ours_spread']} / {each['peer_spread']}, {each['runs']} runs"
-            )
+        for each in measure(Path(name), quick=options.quick):
+            show(each, as_json=options.json)
 
 
 if __name__ == "__main__":

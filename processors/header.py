@@ -18,6 +18,8 @@ BLOCK: Final = 2880
 _FIRST_READ: Final = 12 * BLOCK
 _LONGEST_HEADER: Final = 10_000 * BLOCK
 _MOST_HDUS: Final = 10_000
+_LONGEST_UNZIPPED: Final = 16 << 30  # bytes of a frame within gzip: a stream of 16 MB may unfold to that already
+_LONGEST_FILE: Final = 1 << 62
 _END: Final = re.compile(rb"END {77}")
 _FOREIGN: Final[tuple[tuple[bytes, str], ...]] = (
     (b"version https://git-lfs", "not a FITS file (Git LFS pointer: the content was never fetched)"),
@@ -150,6 +152,9 @@ def _count(
 
 
 def _refuse_truncated(file: BinaryIO, size: int | None, header: Header, end: int) -> None:
+    longest = _LONGEST_FILE if size is not None else _LONGEST_UNZIPPED
+    if end > longest:
+        raise BadFrame(f"truncated: HDU {header.index} claims to be larger than {longest} bytes")
     if size is None:  # a compressed stream knows its length only by reading on
         size = min(file.seek(end), end)
     if end > size:

@@ -31,9 +31,9 @@ class FrameIdentity:
     """What a frame is.
 
     `night` is YYYYMMDD, `date_obs` the start of the exposure (ISO, UTC), `readout` the speed, mode and binning that
-    calibrations must share, `slit` the slit of a spectrum. `flags` lists what is odd but no reason to set the frame
-    aside: `NIGHT_MISMATCH` (the header's own night disagrees), `TIME_MISMATCH` (two clocks in the header disagree by
-    more than 10 s), `UNEXPECTED_DETECTOR`.
+    calibrations must share, `slit` the slit of a spectrum, `program` the observing program. `flags` lists what is odd
+    but no reason to set the frame aside: `NIGHT_MISMATCH` (the header's own night disagrees), `TIME_MISMATCH` (two
+    clocks in the header disagree by more than 10 s), `UNEXPECTED_DETECTOR`.
     """
 
     instrument: str
@@ -51,6 +51,7 @@ class FrameIdentity:
     expected_detectors: int
     flags: tuple[str, ...] = ()
     slit: str = ""
+    program: str = ""
 
 
 def text_of(value: Value) -> str:
@@ -160,6 +161,7 @@ def identify(spec: InstrumentSpec, headers: Sequence[Header], name: str) -> Fram
         expected_detectors=len(expected_detectors(spec, chain)),
         flags=tuple(flags),
         slit=look_up(rules.slit, chain, name) or "",
+        program=look_up(rules.program, chain, name) or "",
     )
 
 

@@ -175,6 +175,7 @@ class Identity(Strict):
     object: SourceField = Source(default="")
     filter: SourceField = Source(default="")
     slit: SourceField = Source(default="")
+    program: SourceField = Source(default="")
     readout: SourceField = Source(default="")
     night_card: str | None = None
     sequence: Sequence | None = None

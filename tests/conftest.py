@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = [
+    "tests.fixtures.chroot_sshd",
     "tests.fixtures.influx",
+    "tests.fixtures.ledger",
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
     "tests.fixtures.sshd",

@@ -46,7 +46,13 @@ class Site:
     """Both hosts. Daemons that were started are stopped by `close`."""
 
     def __init__(
-        self, root: Path, redis_url: str | None = None, centre_ledger: str | None = None, **watch: Any
+        self,
+        root: Path,
+        redis_url: str | None = None,
+        centre_ledger: str | None = None,
+        routes: dict[str, dict[str, Any]] | None = None,
+        receive: dict[str, Any] | None = None,
+        **watch: Any,
     ) -> None:
         self.root = root
         self.camera, self.centre = root / "camera", root / "centre"
@@ -54,30 +60,30 @@ class Site:
         self.state = root / "state"
         for directory in (self.camera, self.centre):
             directory.mkdir(parents=True)
-        self._write("summit", self._summit(watch))
-        self._write("centre", self._centre(redis_url, centre_ledger))
+        self.write("summit", self._summit(watch, routes or {"centre": {}}))
+        self.write("centre", self._centre(redis_url, centre_ledger, receive or {}))
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._ledgers: dict[str, Ledger] = {}
 
-    def _summit(self, watch: dict[str, Any]) -> dict[str, Any]:
+    def _summit(self, watch: dict[str, Any], routes: dict[str, dict[str, Any]]) -> dict[str, Any]:
         timing = {"rescan_s": 1.0, "settle_s": 0.2, "incomplete_after_s": 30.0, **watch}
-        route = {"url": f"file://{self.centre}", "batch_frames": 2, "flush_s": 0.5, "poll_s": 0.1}
+        route = {"url": f"file://{self.centre}", "batch_frames": 2, "flush_s": 0.5, "poll_s": 0.1, "backoff_max_s": 1.0}
         return {
             "site": "summit",
             "state_dir": str(self.state),
             "ledger": {"url": f"sqlite:///{self.state}/ledger.sqlite"},
             "watch": {"dirs": [str(self.camera)], **timing},
-            "routes": {"centre": {**route, "backoff_max_s": 1.0}},
+            "routes": {name: {**route, **more} for name, more in routes.items()},
         }
 
-    def _centre(self, redis_url: str | None, ledger_url: str | None) -> dict[str, Any]:
+    def _centre(self, redis_url: str | None, ledger_url: str | None, receive: dict[str, Any]) -> dict[str, Any]:
         state = self.centre / "state"
         settings: dict[str, Any] = {
             "site": "centre",
             "state_dir": str(state),
             "archive_dir": str(self.archive),
             "ledger": {"url": ledger_url or f"sqlite:///{state}/ledger.sqlite"},
-            "receive": {"root": str(self.centre), "poll_s": 0.2},
+            "receive": {"root": str(self.centre), "poll_s": 0.2, **receive},
         }
         if redis_url is not None:
             settings["redis"] = {"url": redis_url}
@@ -91,13 +97,25 @@ class Site:
             }
         return settings
 
-    def _write(self, name: str, settings: dict[str, Any]) -> None:
+    def write(self, name: str, settings: dict[str, Any]) -> None:
+        """Write the settings of a host."""
         (self.root / f"{name}.yaml").write_text(yaml.safe_dump(settings))
 
-    def start(self, verb: str) -> subprocess.Popen[bytes]:
-        """Start a daemon, its log in `VERB.log`."""
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings of a host, to be changed and written again."""
+        found: dict[str, Any] = yaml.safe_load((self.root / f"{name}.yaml").read_text())
+        return found
+
+    def run(self, *arguments: str, host: str = "summit", timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a verb to its end."""
+        command = [sys.executable, "-m", "services.cli.main", *arguments, "-c", str(self.root / f"{host}.yaml")]
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout_s)
+
+    def start(self, verb: str, crash_at: str | None = None) -> subprocess.Popen[bytes]:
+        """Start a daemon, its log in `VERB.log`; `crash_at` is a step of tests/crash.py at which it dies."""
         host = "summit" if verb in ("watch", "ship") else "centre"
-        command = [sys.executable, "-m", "services.cli.main", verb, "-c", str(self.root / f"{host}.yaml")]
+        program = ["services.cli.main"] if crash_at is None else ["tests.crash", crash_at]
+        command = [sys.executable, "-m", *program, verb, "-c", str(self.root / f"{host}.yaml")]
         with (self.root / f"{verb}.log").open("ab") as log:
             self.daemons[verb] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self.daemons[verb]
@@ -136,14 +154,15 @@ class Site:
     def archived(self) -> dict[str, bytes]:
         """Every file in the archive, by name; a name that is there twice is a failure."""
         found: dict[str, bytes] = {}
-        for path in self._archive_files():
+        for path in self.archive_files():
             assert path.name not in found, f"{path.name} twice"
             found[path.name] = path.read_bytes()
         return found
 
-    def _archive_files(self) -> Iterator[Path]:
+    def archive_files(self) -> Iterator[Path]:
+        """Every frame in the archive; no quick looks."""
         for path in sorted(self.archive.rglob("*")):
-            if path.is_file() and ".incoming" not in path.parts:
+            if path.is_file() and ".incoming" not in path.parts and "quicklook" not in path.parts:
                 yield path
 
     def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:

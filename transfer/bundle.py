@@ -14,10 +14,13 @@ from typing import BinaryIO, Final
 from transfer.checksum import CHUNK
 from transfer.documents import MAX_DOCUMENT
 from transfer.errors import BadDocument, Corrupt, Incomplete
+from transfer.inbox import open_regular
 from transfer.manifest import FrameEntry, Manifest
 
 _EXTENSION: Final = re.compile(r"(\.fits?)?\.[A-Za-z0-9]{1,8}\Z", re.ASCII | re.IGNORECASE)
 BLOCK: Final = 512
+MAX_FRAME: Final = 64 << 30  # bytes of a frame, packed or not; an uncompressed focal plane of LSST has 13 GB
+MAX_BUNDLE: Final = 1 << 40  # bytes of a bundle, and of all its frames restored
 TRAILER: Final = bytes(2 * BLOCK)
 
 
@@ -54,10 +57,12 @@ def open_bundle(path: Path) -> Bundle:
 def read_document(path: Path) -> bytes:
     """Bytes of a document of limited size; BadDocument when there is none."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_DOCUMENT + 1)
     except FileNotFoundError:
         raise BadDocument(f"there is no {path.name}") from None
+    except Corrupt as error:
+        raise BadDocument(str(error)) from error
     if len(data) > MAX_DOCUMENT:
         raise BadDocument(f"{path.name} is larger than {MAX_DOCUMENT} bytes")
     return data
@@ -128,8 +133,9 @@ def verify_bundle(bundle: Bundle, on_bytes: Callable[[int], None] | None = None)
         There is no bundle file.
     """
     manifest = bundle.manifest
+    _check_sizes(manifest)
     try:
-        file = bundle.path.open("rb")
+        file = open_regular(bundle.path)
     except FileNotFoundError:
         raise Incomplete(f"there is no {bundle.path.name}") from None
     with file:
@@ -147,6 +153,15 @@ def verify_bundle(bundle: Bundle, on_bytes: Callable[[int], None] | None = None)
         reader.demand(TRAILER, "the end")
         if file.read(1) or reader.sha256 != manifest.sha256:
             raise Corrupt(f"{bundle.path.name} does not have the manifest's SHA-256")
+
+
+def _check_sizes(manifest: Manifest) -> None:
+    """A sparse file or a few bytes of zstd may claim any size: what nobody would send is not begun."""
+    for entry in manifest.frames:
+        if max(entry.size, entry.packed_size) > MAX_FRAME:
+            raise Corrupt(f"{entry.name} is larger than {MAX_FRAME} bytes")
+    if max(manifest.size, sum(entry.size for entry in manifest.frames)) > MAX_BUNDLE:
+        raise Corrupt(f"{manifest.bundle} is larger than {MAX_BUNDLE} bytes")
 
 
 class _Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +105,12 @@ class Meter:
         return tuple(each.value for each in self._sums)
 
 
-def measure(path: Path, layout: FitsLayout | None) -> Meter:
-    """Read a file once for its size, SHA-256 and datasums."""
+def measure(path: Path, layout: FitsLayout | None, on_bytes: Callable[[int], None] | None = None) -> Meter:
+    """Read a file once for its size, SHA-256 and datasums; `on_bytes` is told of the bytes as they are read."""
     meter = Meter(layout)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             meter.update(chunk)
+            if on_bytes:
+                on_bytes(len(chunk))
     return meter

@@ -14,6 +14,8 @@ from transfer.errors import BadDocument
 MAX_DOCUMENT: Final = 64 << 20
 MAX_FRAMES: Final = 10_000
 MAX_INTEGER: Final = (1 << 63) - 1
+MAX_VALUES: Final = 2_000_000  # commas of a document: each may become an object of 30 to 100 bytes
+MAX_CONTAINERS: Final = 250_000  # lists and objects: each may become 300 bytes
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
 _BUNDLE: Final = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
@@ -26,6 +28,8 @@ def load(data: bytes, kind: str, version: int) -> Fields:
     """Fields of a JSON document of a kind, its version at most `version`; BadDocument otherwise."""
     if len(data) > MAX_DOCUMENT:
         raise BadDocument(f"{kind}: {len(data)} bytes, expected at most {MAX_DOCUMENT}")
+    if data.count(b",") > MAX_VALUES or data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
+        raise BadDocument(f"{kind}: more than {MAX_VALUES} values or {MAX_CONTAINERS} lists and objects")
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -35,6 +39,7 @@ def load(data: bytes, kind: str, version: int) -> Fields:
         fields.refuse("kind", kind, found)
     if (number := fields.integer("version", 1)) > version:
         fields.refuse("version", f"at most {version}", number)
+    fields.version = number
     return fields
 
 
@@ -77,6 +82,7 @@ class Fields:
             raise BadDocument(f"{path}: expected an object, got {_short(value)}")
         self._left: dict[str, Any] = dict(value)
         self.path = path
+        self.version = 0  # of a whole document; `load` sets it
 
     def refuse(self, key: str, expected: str, found: object) -> NoReturn:
         """Raise BadDocument that names the path and what was expected there."""

@@ -23,6 +23,10 @@ class Refused(TransferError):
     exit_code = 3
 
 
+class HostKeyMismatch(Refused):
+    """The host shows a key that is unknown or not the one we know: nothing is sent until a person has looked."""
+
+
 class NoSpace(TransferError):
     """The destination is full: pause until there is room."""
 

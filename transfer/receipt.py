@@ -9,7 +9,8 @@ from typing import Final
 
 from transfer.documents import MAX_FRAMES, Fields, dump, load, time_text
 
-VERSION: Final = 1
+VERSION: Final = 2
+ARRIVAL_VERSION: Final = 1
 VERDICTS: Final = ("refused", "corrupt", "accepted", "duplicate")  # the worst first
 GOOD: Final = ("accepted", "duplicate")
 
@@ -35,6 +36,7 @@ class Receipt:
     received: datetime
     free_bytes: int
     queue_depth: int | None
+    oldest_task_s: float | None = None
 
     def to_json(self) -> bytes:
         """The document."""
@@ -50,6 +52,7 @@ class Receipt:
                 "received": time_text(self.received),
                 "free_bytes": self.free_bytes,
                 "queue_depth": self.queue_depth,
+                "oldest_task_s": self.oldest_task_s,
             }
         )
 
@@ -68,6 +71,7 @@ class Receipt:
             received=fields.time("received"),
             free_bytes=fields.integer("free_bytes"),
             queue_depth=fields.optional("queue_depth", fields.integer),
+            oldest_task_s=fields.optional("oldest_task_s", fields.number) if fields.version > 1 else None,
         )
         fields.done()
         if receipt.frames and receipt.verdict != worst([frame.verdict for frame in receipt.frames]):
@@ -92,12 +96,12 @@ class Arrival:
         """The document."""
         values = {key: getattr(self, key) for key in ("frame", "instrument", "night", "expid", "obstype", "path")}
         values |= {"detectors": list(self.detectors), "arrived": time_text(self.arrived)}
-        return dump({"kind": "arrival", "version": VERSION, **values})
+        return dump({"kind": "arrival", "version": ARRIVAL_VERSION, **values})
 
     @classmethod
     def from_json(cls, data: bytes) -> Arrival:
         """The arrival in a document; BadDocument names the path of what is wrong."""
-        fields = load(data, "arrival", VERSION)
+        fields = load(data, "arrival", ARRIVAL_VERSION)
         arrival = cls(
             frame=fields.hash("frame"),
             instrument=fields.text("instrument", 64),

@@ -5,7 +5,7 @@ The order is the caller's: `accept`, its own ledger, `write_receipt`, `clear_inb
 
 from __future__ import annotations
 
-import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +15,26 @@ from typing import BinaryIO
 
 from transfer.bundle import Bundle, name_apart, open_bundle, read_document, verify_bundle
 from transfer.checksum import sha256_file
-from transfer.documents import check_name, is_bundle_id
-from transfer.durable import fsync_dir, make_dirs, move, publish_new, remove, write_whole
+from transfer.documents import check_name
+from transfer.durable import fsync_dir, make_dirs, publish_new, remove, write_whole
 from transfer.errors import BadDocument, Corrupt, Incomplete, NoSpace, TransferError
+from transfer.inbox import manifest_sha256, open_regular, set_aside, waiting_bundles
 from transfer.manifest import GOOD, FrameEntry, FrameVerdict, Receipt, worst
 from transfer.unpack import restore
 
-Place = Callable[[Path, FrameEntry], PurePosixPath]
+__all__ = [
+    "Accepted",
+    "AcceptedFrame",
+    "Place",
+    "accept",
+    "clear_inbox",
+    "receipt_for",
+    "verify",
+    "waiting_bundles",
+    "write_receipt",
+]
+
+Place = Callable[[Path, FrameEntry], PurePosixPath | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +59,10 @@ class Accepted:
     frames: tuple[AcceptedFrame, ...]
 
 
-def waiting_bundles(root: Path) -> tuple[str, ...]:
-    """Ids of the bundles in `root/inbox` whose manifest has arrived, the oldest first."""
-    found = []
-    for path in (root / "inbox").glob("*.json"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # cleared meanwhile
-            continue
-        if is_bundle_id(path.stem):
-            found.append((status.st_mtime_ns, path.stem))
-    return tuple(bundle for _, bundle in sorted(found))
-
-
-def verify(root: Path, bundle: str) -> Bundle:
+def verify(root: Path, bundle: str, on_bytes: Callable[[int], None] | None = None) -> Bundle:
     """Open a bundle of the inbox and compare it with its manifest: size, layout, every packed hash.
+
+    `on_bytes` is told of the bytes as they are read.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def verify(root: Path, bundle: str) -> Bundle:
         It is not what its manifest says, or not all there.
     """
     opened = open_bundle(root / "inbox" / f"{bundle}.json")
-    verify_bundle(opened)
+    verify_bundle(opened, on_bytes)
     return opened
 
 
@@ -84,9 +86,10 @@ def accept(
     ----------
     place
         Given a restored file (under a temporary name) and its entry, the directory below the archive where it belongs,
-        by its own header. A `Corrupt` from it condemns the frame; any other `TransferError` refuses it.
+        by its own header; None when it is not wanted, because something better of it is in the archive already. A
+        `Corrupt` from it condemns the frame; any other `TransferError` refuses it.
     on_frame
-        Called before every frame, so that the caller can say that it is alive.
+        Called before every frame and every few MiB, so that the caller can say that it is alive.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def accept(
         The archive cannot be written: try again later. Nothing half-written stays.
     """
     try:
-        opened = verify(root, bundle)
+        opened = verify(root, bundle, lambda _: on_frame())
     except Incomplete as error:
         return _answered(root, bundle) or _condemned(root, bundle, str(error))
     except (BadDocument, Corrupt) as error:
@@ -103,11 +106,11 @@ def accept(
     shutil.rmtree(incoming, ignore_errors=True)  # what a crash left
     make_dirs(incoming)
     try:
-        with opened.path.open("rb") as file:
+        with open_regular(opened.path) as file:
             frames = []
             for index, entry in enumerate(opened.manifest.frames):
                 on_frame()
-                frames.append(_accept_frame(file, entry, archive, incoming / f"{index:04d}", place))
+                frames.append(_accept_frame(file, entry, archive, incoming / f"{index:04d}", place, on_frame))
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
     verdict = worst([frame.verdict for frame in frames])
@@ -115,7 +118,14 @@ def accept(
     return Accepted(bundle, opened.manifest_sha256, verdict, reason, tuple(frames))
 
 
-def receipt_for(accepted: Accepted, *, received: datetime, free_bytes: int, queue_depth: int | None) -> Receipt:
+def receipt_for(
+    accepted: Accepted,
+    *,
+    received: datetime,
+    free_bytes: int,
+    queue_depth: int | None,
+    oldest_task_s: float | None = None,
+) -> Receipt:
     """The receipt for an accepted bundle; `received` is when the ledger had it on the disk."""
     frames = tuple(
         FrameVerdict(frame.entry.name, frame.entry.sha256, frame.verdict, frame.reason) for frame in accepted.frames
@@ -128,6 +138,7 @@ def receipt_for(accepted: Accepted, *, received: datetime, free_bytes: int, queu
         received=received,
         free_bytes=free_bytes,
         queue_depth=queue_depth,
+        oldest_task_s=oldest_task_s,
     )
 
 
@@ -151,7 +162,7 @@ def clear_inbox(root: Path, bundle: str) -> None:
     """
     receipt = Receipt.from_json(read_document(_receipt_path(root, bundle)))
     manifest, packed = root / "inbox" / f"{bundle}.json", root / "inbox" / f"{bundle}.nfb"
-    if manifest.exists() and sha256_file(manifest) != receipt.manifest_sha256:
+    if os.path.lexists(manifest) and manifest_sha256(manifest) != receipt.manifest_sha256:
         return
     if receipt.verdict in GOOD:
         remove(manifest)
@@ -162,8 +173,7 @@ def clear_inbox(root: Path, bundle: str) -> None:
     reasons = [f"{frame.name}: {frame.verdict}: {frame.reason}\n" for frame in receipt.frames if frame.reason]
     write_whole(quarantine / "reason.txt", "".join(reasons or [f"{receipt.verdict}\n"]).encode())
     for path in (packed, manifest):
-        if path.exists():
-            move(path, quarantine / path.name)
+        set_aside(path, quarantine)
 
 
 def _receipt_path(root: Path, bundle: str) -> Path:
@@ -193,20 +203,23 @@ def _condemned(root: Path, bundle: str, reason: str) -> Accepted:
         frames = open_bundle(path).manifest.frames
     except BadDocument:
         frames = ()
-    sha256 = sha256_file(path) if path.exists() else hashlib.sha256().hexdigest()
     condemned = tuple(AcceptedFrame(entry, "corrupt", reason, None, None) for entry in frames)
-    return Accepted(bundle, sha256, "corrupt", reason, condemned)
+    return Accepted(bundle, manifest_sha256(path), "corrupt", reason, condemned)
 
 
-def _accept_frame(file: BinaryIO, entry: FrameEntry, archive: Path, tmp: Path, place: Place) -> AcceptedFrame:
+def _accept_frame(
+    file: BinaryIO, entry: FrameEntry, archive: Path, tmp: Path, place: Place, on_frame: Callable[[], None]
+) -> AcceptedFrame:
     try:
-        sha256 = restore(file, entry, tmp)
+        sha256 = restore(file, entry, tmp, lambda _: on_frame())
         directory = place(tmp, entry)
     except NoSpace:
         raise
     except TransferError as error:
         verdict = "corrupt" if isinstance(error, Corrupt) else "refused"
         return AcceptedFrame(entry, verdict, str(error), None, None)
+    if directory is None:
+        return AcceptedFrame(entry, "duplicate", None, None, None)
     if directory.is_absolute() or not directory.parts or any(check_name(part) for part in directory.parts):
         return AcceptedFrame(entry, "refused", f"{directory} is no place in the archive", None, None)
     tmp.chmod(0o444)

@@ -9,10 +9,13 @@ from typing import BinaryIO
 
 from transfer.bundle import member_data, name_apart, open_bundle, verify_bundle
 from transfer.checksum import Meter, measure, sha256_file
+from transfer.codecs.base import Sink
+from transfer.codecs.quicklook_headers import original_of
 from transfer.codecs.raw import layout_of
-from transfer.codecs.registry import codec_named
+from transfer.codecs.registry import LOSSY, codec_named
 from transfer.durable import make_dirs, publish_new, space_checked, temporary
-from transfer.errors import Corrupt, Refused
+from transfer.errors import Corrupt, Incomplete, NotFits, Refused
+from transfer.inbox import open_regular
 from transfer.manifest import FrameEntry
 
 __all__ = ["Restored", "open_bundle", "restore", "unpack"]
@@ -28,13 +31,30 @@ class Restored:
     present: bool
 
 
-def restore(file: BinaryIO, entry: FrameEntry, target: Path) -> str:
+class _Telling:
+    """A sink that tells of the bytes that go through it."""
+
+    def __init__(self, sink: Sink, on_bytes: Callable[[int], None]) -> None:
+        self._sink = sink
+        self._on_bytes = on_bytes
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """See `Sink.write`."""
+        written = self._sink.write(data)
+        self._on_bytes(written)
+        return written
+
+
+def restore(file: BinaryIO, entry: FrameEntry, target: Path, on_bytes: Callable[[int], None] = lambda _: None) -> str:
     """Decode a frame of a verified, open bundle into a new file and verify it; returns the SHA-256 of what was written.
+
+    `on_bytes` is told of the bytes as they are written and as they are read again.
 
     Raises
     ------
     Corrupt
-        It cannot be decoded, or is not what the manifest says: same bytes, or for `pixels` the same DATASUMs.
+        It cannot be decoded, or is not what the manifest says: same bytes, for `pixels` the same DATASUMs, for an
+        approximation a header that names the original.
     Unsupported
         The codec is not known here.
     NoSpace, OSError
@@ -42,10 +62,23 @@ def restore(file: BinaryIO, entry: FrameEntry, target: Path) -> str:
     """
     codec = codec_named(entry.codec)
     with space_checked(target), target.open("xb") as sink:
-        codec.decode(member_data(file, entry), sink, size=entry.size, scratch=target.parent)
-    meter = measure(target, layout_of(target))
+        told = _Telling(sink, on_bytes)
+        codec.decode(member_data(file, entry), told, size=entry.size, scratch=target.parent)
+    meter = measure(target, layout_of(target), on_bytes)
     _check(entry, meter)
+    if entry.fidelity.restores == "approximation":
+        _check_approximation(entry, target)
     return meter.sha256
+
+
+def _check_approximation(entry: FrameEntry, target: Path) -> None:
+    """Nobody may take it for the original: it names the original that the manifest names."""
+    try:
+        original = original_of(target) if entry.codec in LOSSY else ""
+    except (NotFits, Incomplete) as error:
+        raise Corrupt(f"{entry.name}: the approximation is not whole FITS: {error}") from error
+    if original != entry.sha256:
+        raise Corrupt(f"{entry.name}: the approximation does not say of which original it is one")
 
 
 def _check(entry: FrameEntry, meter: Meter) -> None:
@@ -78,7 +111,7 @@ def unpack(path: Path, dest: Path, *, on_frame: Callable[[Restored], None] | Non
     verify_bundle(bundle)
     make_dirs(dest)
     done: list[Restored] = []
-    with bundle.path.open("rb") as file:
+    with open_regular(bundle.path) as file:
         for entry in bundle.manifest.frames:
             restored = _unpack_one(file, entry, dest, {each.path for each in done})
             done.append(restored)

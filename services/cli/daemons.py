@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from services.cli.common import json_option
 from services.core.errors import BadSettings
 
 if TYPE_CHECKING:
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from services.core.ledger.engine import Ledger
     from services.core.metrics.spool import Spool
     from services.core.settings import Settings
+
+SHIP_EXAMPLES = """\b
+Examples:
+  nightferry ship -c /etc/nightferry/summit.yaml
+  nightferry ship --again 20260115 -c summit.yaml                      (a whole night, on every route)
+  nightferry ship --again DECam_00154069.fits.fz --route backup -c summit.yaml"""
+
+RECEIVE_EXAMPLES = """\b
+Examples:
+  nightferry receive -c /etc/nightferry/centre.yaml
+  nightferry receive --import /mnt/courier -c /etc/nightferry/centre.yaml"""
 
 Body = Callable[["Daemon", "Settings", "Ledger", "Spool"], None]
 
@@ -24,6 +36,8 @@ config_option = click.option(
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
+    envvar="NIGHTFERRY_CONFIG",
+    show_envvar=True,
     help="Settings of this host (YAML); `nightferry config check FILE` checks them.",
 )
 
@@ -64,25 +78,59 @@ def watch(config: Path) -> None:
     """Watch the camera's disk and pack every whole frame into the outbox."""
     from services.watcher.daemon import Watcher
 
-    run_daemon("watch", config, "watch", lambda *parts: Watcher(*parts).run())
+    run_daemon("watch", config, "watch", lambda d, s, ledger, spool: Watcher(d, s, ledger, spool, config).run())
 
 
-@click.command(epilog="\b\nExample:\n  nightferry ship -c /etc/nightferry/summit.yaml")
+@click.command(epilog=SHIP_EXAMPLES)
 @config_option
-def ship(config: Path) -> None:
-    """Ship the outbox of every route, and empty it on the receiver's word."""
+@click.argument("what", metavar="[FRAME|NIGHT]...", nargs=-1)
+@click.option("--again", is_flag=True, help="No daemon: let the frames that are named be shipped again.")
+@click.option("--route", "routes", multiple=True, metavar="NAME", help="With --again: on this route only.")
+@json_option
+def ship(config: Path, what: tuple[str, ...], again: bool, routes: tuple[str, ...], as_json: bool) -> int:
+    """Ship the outbox of every route, and empty it on the receiver's word.
+
+    With --again no daemon is started: the frames (by name, path or sha256) or all frames of a night wait once more,
+    and the running daemons pack and ship them from the raw files. What is in the archive already comes back as
+    `duplicate`.
+    """
+    if again != bool(what):
+        raise click.UsageError("--again and the frames or nights to be shipped again go together")
+    if again:
+        from services.cli.again import ship_again
+
+        return ship_again(config, what, routes, as_json)
+    if routes:
+        raise click.UsageError("--route belongs to --again")
     from services.shipper.daemon import Shipper
 
-    run_daemon("ship", config, "routes", lambda *parts: Shipper(*parts).run())
+    run_daemon("ship", config, "routes", lambda d, s, ledger, spool: Shipper(d, s, ledger, spool, config).run())
+    return 0
 
 
-@click.command(epilog="\b\nExample:\n  nightferry receive -c /etc/nightferry/centre.yaml")
+@click.command(epilog=RECEIVE_EXAMPLES)
 @config_option
-def receive(config: Path) -> None:
-    """Verify what arrives, file it into the archive, and answer with a receipt."""
+@click.option(
+    "--import",
+    "directory",
+    default=None,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="No daemon: take the bundles and night manifests of a disk (in any depth; the disk is only read).",
+)
+@json_option
+def receive(config: Path, directory: Path | None, as_json: bool) -> int:
+    """Verify what arrives, file it into the archive, and answer with a receipt.
+
+    With --import the exit code is 4 when a bundle or night manifest of the disk is bad.
+    """
+    if directory is not None:
+        from services.cli.importing import run_import
+
+        return run_import(config, directory, as_json)
     from services.receiver.daemon import Receiver
 
     run_daemon("receive", config, "receive", lambda *parts: Receiver(*parts).run())
+    return 0
 
 
 @click.command(epilog="\b\nExample:\n  nightferry conduct -c /etc/nightferry/centre.yaml")

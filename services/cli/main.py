@@ -11,15 +11,20 @@ import click
 
 # verb -> (module below services.cli, one line of help); a verb's module is imported only when the verb is used
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "audit": ("audit", "Prove that every frame of a night arrived as it was taken."),
     "check": ("check", "Check raw frames against the limits of their instrument."),
     "conduct": ("daemons", "Daemon: decide what is ready, and put it into the queues."),
     "config": ("config", "Work with the settings file of a host."),
     "demo": ("demo", "Play a night through the whole chain on this host."),
+    "endofnight": ("endofnight", "Close a night: reconcile, sign, have it verified."),
     "identify": ("identify", "Say what raw frames are."),
+    "keygen": ("keygen", "Make the key pair that signs a site's nights."),
     "metrics": ("daemons", "Daemon: drain the metrics spool into InfluxDB."),
     "pack": ("pack", "Pack files into a bundle with its manifest."),
     "receive": ("daemons", "Daemon: verify what arrives, file it, answer with a receipt."),
     "reduce": ("reduce", "Reduce frames with the calibrations among them; no daemon needed."),
+    "retry": ("retry", "Try again what the daemons gave up."),
+    "route": ("route", "Show the routes, and change them while running."),
     "ship": ("daemons", "Daemon: ship the outbox of every route."),
     "simulate": ("simulate", "Write a believable night of frames."),
     "status": ("status", "Say where every frame and task is."),

@@ -9,6 +9,7 @@ import click
 
 from services.cli.common import emit, json_option
 from services.cli.daemons import config_option
+from services.cli.ledgers import existing_ledger
 
 EPILOG = """\b
 Examples:
@@ -25,23 +26,10 @@ def status(config: Path, night: str | None, as_json: bool) -> int:
 
     Exits with 1 when something needs a person: a quarantined file, a refused bundle, a failed task.
     """
-    from sqlalchemy import make_url
-
-    from services.core.errors import LedgerUnreachable
-    from services.core.ledger.engine import open_ledger
-    from services.core.settings import load_settings
     from services.core.summary import summarise
 
-    settings = load_settings(config)
-    database = make_url(settings.ledger.url)
-    if database.drivername.startswith("sqlite") and not Path(str(database.database)).exists():
-        raise LedgerUnreachable(f"there is no ledger at {database.database} yet: no daemon has run with this file")
-    ledger = open_ledger(settings.ledger)
-    try:
-        with ledger.begin() as conn:
-            summary = summarise(conn, night)
-    finally:
-        ledger.close()
+    with existing_ledger(config) as (settings, ledger), ledger.begin() as conn:
+        summary = summarise(conn, night)
     if as_json:
         emit({"site": settings.site, "night": night, **summary})
     else:

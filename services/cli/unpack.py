@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from services.cli.common import emit, exit_code_of, json_option, one_line, progress, say
+
+if TYPE_CHECKING:
+    from transfer.unpack import Restored
 
 EXAMPLES = """\b
 Examples:
@@ -24,14 +28,16 @@ Exit codes: 0 every frame is there and verified, 2 usage, 3 the disk is full or 
 def unpack(bundles: tuple[Path, ...], out: Path, as_json: bool) -> int:
     """Restore the frames of each BUNDLE (.nfb with its .json beside it) into DIR, verified to the last byte.
 
-    A bad bundle is one line with its reason, and the others are still unpacked. A file that is there already is never
-    overwritten.
+    Frames that were packed for a quick look come back as approximations; their headers say so, and so does this
+    command. A bad bundle is one line with its reason, and the others are still unpacked. A file that is there already
+    is never overwritten.
     """
     from transfer.errors import TransferError
     from transfer.unpack import unpack as unpack_bundle
 
     status = 0
     count = 0
+    approximate: list[float] = []
     for path in progress(bundles, "unpacking", len(bundles)):
         try:
             restored = unpack_bundle(path, out)
@@ -43,16 +49,31 @@ def unpack(bundles: tuple[Path, ...], out: Path, as_json: bool) -> int:
             status = max(status, exit_code_of(error) or 4)
             continue
         count += len(restored)
-        for each in restored if as_json else ():
-            emit(
-                {
-                    "bundle": str(path),
-                    "file": str(each.path),
-                    "sha256": each.sha256,
-                    "restores": each.entry.fidelity.restores,
-                    "present": each.present,
-                }
-            )
-    if not as_json and count:
-        say(f"{count} frames verified in {out}")
+        for each in restored:
+            noise = each.entry.fidelity.noise_added
+            if noise is not None:
+                approximate.append(noise)
+            if as_json:
+                _emit(path, each)
+    if not as_json and count > len(approximate):
+        say(f"{count - len(approximate)} frames verified in {out}")
+    if not as_json and approximate:
+        say(
+            f"{len(approximate)} frames in {out} are APPROXIMATIONS for a quick look, not the originals: "
+            f"noise added up to {max(approximate):.2f} of the sky's sigma (headers: NFCODEC, NFNOISE, NFSHA256)"
+        )
     return status
+
+
+def _emit(bundle: Path, restored: Restored) -> None:
+    record = {
+        "bundle": str(bundle),
+        "file": str(restored.path),
+        "sha256": restored.sha256,
+        "restores": restored.entry.fidelity.restores,
+        "present": restored.present,
+    }
+    if restored.entry.fidelity.noise_added is not None:
+        record["noise_added"] = restored.entry.fidelity.noise_added
+        record["original_sha256"] = restored.entry.sha256
+    emit(record)

@@ -42,12 +42,15 @@ class Daemon:
         Set by SIGTERM and SIGINT: leave the loop at the next safe point.
     wake : threading.Event
         Set by whoever has news (an inotify event), so that `wait()` returns early.
+    reload : threading.Event
+        Set by SIGHUP: read the settings again where that is possible; whoever does so clears it.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.stop = threading.Event()
         self.wake = threading.Event()
+        self.reload = threading.Event()
         self.log = get_logger()
         watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0"))
         self._feed_every_s = watchdog_us / 1e6 / 3 if watchdog_us else 0.0
@@ -82,13 +85,13 @@ class Daemon:
         self.log.info("ready", pid=os.getpid())
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        self.stop.set()
+        (self.reload if number == signal.SIGHUP else self.stop).set()
         self.wake.set()
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Daemon]:
         """Signals on, and the last words on the way out."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         try:
             yield self
@@ -114,6 +117,10 @@ class Backoff:
         whole = min(self._most_s, self._first_s * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return whole * (0.5 + 0.5 * int.from_bytes(os.urandom(2), "big") / 65535)
+
+    def at_most(self) -> bool:
+        """Whether the pauses have grown to their longest."""
+        return self._first_s * 2.0**self._failures >= self._most_s
 
     def reset(self) -> None:
         """It worked: start from the first pause again."""

@@ -10,8 +10,9 @@ from sqlalchemy import make_url
 
 from services.core.errors import BadSettings
 from services.core.filesystem import is_network
+from services.core.route_settings import RouteSettings
 from services.core.secret import Secret
-from services.core.settings import RouteSettings, Settings, load_settings
+from services.core.settings import Settings, load_settings
 
 
 def mistakes_of(file: Path) -> tuple[str, ...]:
@@ -35,8 +36,21 @@ def _on_this_host(settings: Settings) -> Iterator[str]:
         for index, directory in enumerate(settings.watch.dirs):
             if not directory.is_dir():
                 yield f"watch.dirs.{index}: expected an existing directory, got {directory}"
+    yield from _keys(settings)
     yield from _instruments(settings)
     yield from _ledger(settings)
+
+
+def _keys(settings: Settings) -> Iterator[str]:
+    if settings.night is not None:
+        path = settings.night.key_file
+        if not path.is_file():
+            yield f"night.key_file: expected an existing file, got {path} (make one: nightferry keygen {path})"
+        elif path.stat().st_mode & 0o077:
+            yield f"night.key_file: other users can read {path}: chmod 600"
+    for site, path in settings.receive.night_keys.items() if settings.receive is not None else ():
+        if not path.is_file():
+            yield f"receive.night_keys.{site}: expected an existing file, got {path}"
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from services.core.errors import BadSettings
 from services.core.mistakes import mistakes_in
+from services.core.route_settings import PositiveSeconds, RouteSettings
 from services.core.secret import AbsolutePath, Secret, Section
 from services.core.yamlfile import YamlFile
 
@@ -28,17 +29,6 @@ def _name(text: str) -> str:
 def _http_url(url: str) -> str:
     if not re.match(r"https?://[^/]", url):
         raise ValueError("expected http://host[:port] or https://host[:port]")
-    return url
-
-
-def _remote_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("sftp", "file"):
-        raise ValueError("expected sftp://user@host[:port]/path or file:///path")
-    if parts.password is not None:
-        raise ValueError("a password in the address is not allowed; sftp uses a key (key_file)")
-    if not parts.path.startswith("/") or (parts.scheme == "sftp" and not parts.hostname):
-        raise ValueError("expected sftp://user@host[:port]/path or file:///path")
     return url
 
 
@@ -59,7 +49,6 @@ def _redis_url(url: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
 
 
 class LogSettings(Section):
@@ -94,33 +83,21 @@ class WatchSettings(Section):
     poll_s: PositiveSeconds = 2.0
 
 
-class RouteSettings(Section):
-    """A destination and how frames go there."""
-
-    url: Annotated[str, AfterValidator(_remote_url)]
-    mode: Literal["batch"] = "batch"
-    codec: Literal["nfz", "rice", "raw"] = "nfz"
-    batch_frames: Annotated[int, Field(ge=1, le=1000)] = 4
-    flush_s: PositiveSeconds = 30.0
-    key_file: AbsolutePath | None = None
-    known_hosts: AbsolutePath | None = None
-    timeout_s: PositiveSeconds = 30.0
-    poll_s: PositiveSeconds = 2.0
-    backoff_max_s: PositiveSeconds = 300.0
-    receipt_overdue_s: PositiveSeconds = 900.0
-
-    @model_validator(mode="after")
-    def _sftp_needs_keys(self) -> RouteSettings:
-        if self.url.startswith("sftp:") and (self.key_file is None or self.known_hosts is None):
-            raise ValueError("an sftp route needs 'key_file' and 'known_hosts'")
-        return self
-
-
 class ReceiveSettings(Section):
     """The receiver at the data centre; all directories on one file system, so that a rename publishes."""
 
     root: AbsolutePath
     poll_s: PositiveSeconds = 2.0
+    status_s: PositiveSeconds = 30.0
+    part_max_age_s: PositiveSeconds = 86_400 * 7.0
+    night_keys: dict[Name, AbsolutePath] = Field(default_factory=dict)
+
+
+class NightSettings(Section):
+    """The end of night: the key that signs its manifest, and how long to wait until everything is delivered."""
+
+    key_file: AbsolutePath
+    wait_s: PositiveSeconds = 14_400.0
 
 
 class RedisSettings(Section):
@@ -192,6 +169,7 @@ class Settings(Section):
     watch: WatchSettings | None = None
     routes: dict[Name, RouteSettings] = Field(default_factory=dict)
     receive: ReceiveSettings | None = None
+    night: NightSettings | None = None
     redis: RedisSettings | None = None
     conduct: ConductSettings | None = None
     work: WorkSettings | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from services.core.ledger.alerts import open_alerts
 from services.core.ledger.schema import bundles, files, frames, tasks
 
 
@@ -28,7 +29,7 @@ def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
         failed = failed.where(tasks.c.night == night)
     quarantined = select(files.c.path, files.c.reason).where(files.c.reason.is_not(None))
     set_aside = select(frames.c.path, frames.c.reason).where(frames.c.state == "quarantined")
-    refused = select(bundles.c.bundle, bundles.c.reason).where(bundles.c.state == "refused")
+    stuck = select(bundles.c.bundle, bundles.c.state, bundles.c.reason).where(bundles.c.state.in_(("refused", "held")))
     return {
         "frames": {state: number for state, number in conn.execute(frame_states)},
         "bundles": {state: number for state, number in conn.execute(bundle_states)},
@@ -36,7 +37,8 @@ def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
         "needs_a_person": [
             *(f"quarantined {path}: {reason}" for path, reason in conn.execute(quarantined)),
             *(f"frame {path} set aside: {reason}" for path, reason in conn.execute(set_aside)),
-            *(f"bundle {bundle} refused: {reason}" for bundle, reason in conn.execute(refused)),
+            *(f"bundle {bundle} {state}: {reason}" for bundle, state, reason in conn.execute(stuck)),
+            *(f"alert {row.alert}: {row.message}" for row in open_alerts(conn)),
             *(f"task {task} failed: {reason}" for task, reason in conn.execute(failed)),
         ],
     }

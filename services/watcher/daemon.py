@@ -1,168 +1,240 @@
-"""The watcher: the camera's disk → settled frames → bundles in the outbox of every route."""
+"""The watcher: the camera's disk → whole frames on record → bundles in the outbox of every route.
+
+Two threads and one per route. The loop hears the news and decides at once which files are whole; the recorder reads
+those through and writes the ledger; the outboxes pack.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import os
+import queue
 import time
+from collections import deque
 from pathlib import Path
 from stat import S_ISREG
+from typing import Final
 
 from processors.instrument import load_instruments
 from services.core.daemon import Daemon
+from services.core.errors import ServiceError
 from services.core.ledger import telescope
-from services.core.ledger.engine import Ledger, now
+from services.core.ledger.engine import Ledger
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
-from services.watcher.events import Events, Matcher, walk
-from services.watcher.intake import NotYet, take_in
+from services.routes.book import RouteBook
+from services.watcher.events import Events, Matcher, in_utf8, walk
+from services.watcher.inotify import Kind, News
+from services.watcher.intake import NotYet, explain, look
+from services.watcher.notes import Notes
 from services.watcher.outbox import Outbox
+from services.watcher.recorder import Job, Outcome, Recorder
 from services.watcher.settle import Candidate, Verdict, faulty, judge, observed
+
+_END_WITHIN_S: Final = 4.0  # systemd and people expect 5
 
 
 class Watcher:
-    """One loop: news, walks, candidates, bundles. All its state is on the disk and in the ledger."""
+    """The loop: news, walks, candidates. All its state is on the disk and in the ledger."""
 
-    def __init__(self, daemon: Daemon, settings: Settings, ledger: Ledger, spool: Spool) -> None:
+    def __init__(self, daemon: Daemon, settings: Settings, ledger: Ledger, spool: Spool, config: Path) -> None:
         assert settings.watch is not None
+        self._config = config
         self._daemon = daemon
         self._watch = settings.watch
         self._ledger = ledger
         self._spool = spool
         self._log = daemon.log
         self._matches = Matcher(self._watch.patterns)
-        self._instruments = load_instruments(settings.instruments_dirs)
-        self._outboxes = [
-            Outbox(settings, name, route, ledger, spool, self._forget) for name, route in settings.routes.items()
-        ]
-        self._quarantine = settings.state_dir / "quarantine"
-        self._candidates: dict[Path, Candidate] = {}
-        self._known: dict[str, tuple[int, int]] = {}
+        self._events = Events(self._watch, daemon.wake.set)
+        instruments = load_instruments(settings.instruments_dirs)
+        notes = Notes(settings.state_dir / "quarantine")
+        self._recorder = Recorder(ledger, spool, instruments, notes, daemon.stop, daemon.wake.set)
+        self._book = RouteBook(settings, ledger)
+        self._outboxes = [Outbox(settings, name, self._book, ledger, spool, self._forget) for name in settings.routes]
+        self._candidates: dict[str, Candidate] = {}
+        self._at_recorder: set[str] = set()
+        self.known: dict[str, tuple[int, int]] = {}
+        self._forgotten: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._new_dirs: deque[str] = deque()
+        self._lost = 0
         self._walked_at = float("-inf")
+        self._sweep_at = float("-inf")
 
     def run(self) -> None:
         """Watch until the stop signal."""
-        events = Events(self._watch, self._daemon.wake.set)
         with self._ledger.begin() as conn:
-            self._known = telescope.known_files(conn)
+            self.known = telescope.known_files(conn)
         for outbox in self._outboxes:
             outbox.recover()
-        events.start()
+        self._events.start()
+        self._recorder.start()
+        for outbox in self._outboxes:
+            outbox.start(self._daemon.stop)
         self._daemon.ready()
         try:
             while not self._daemon.stop.is_set():
-                self._round(events)
+                self._round()
                 if self._daemon.wait(self._pause_s()):
                     break
         finally:
-            events.stop()
+            self._end()
 
-    def _round(self, events: Events) -> None:
-        for path in events.take():
-            self._look_at(path)
-        every_s = self._watch.poll_s if events.polled or not events.alive() else self._watch.rescan_s
-        if events.walk_wanted or time.monotonic() - self._walked_at >= every_s:
-            events.walk_wanted = False
-            self._walk()
-        for candidate in list(self._candidates.values()):
-            if self._daemon.stop.is_set():
-                return
-            self._step(candidate)
-            self._daemon.beat()
+    def _end(self) -> None:
+        self._daemon.stop.set()  # after an error: the threads shall end too
+        deadline = time.monotonic() + _END_WITHIN_S
+        self._events.stop()
+        self._recorder.join(max(0.0, deadline - time.monotonic()))
         for outbox in self._outboxes:
-            outbox.pack_due(self._daemon)
-        self._daemon.beat(f"{len(self._candidates)} settling, {len(self._known)} files known")
+            outbox.join(max(0.0, deadline - time.monotonic()))
+
+    def _round(self) -> None:
+        self._daemon.wake.set()  # `wait` has cleared it
+        if self._daemon.reload.is_set():
+            self._daemon.reload.clear()
+            self._book.reload(self._config)
+            self._wake_outboxes()
+        if not all(outbox.alive() for outbox in self._outboxes) and not self._daemon.stop.is_set():
+            raise ServiceError("a packing thread has ended")  # its last words are in the log
+        self._hear()
+        while self._new_dirs and not self._daemon.stop.is_set():
+            self._walk(self._new_dirs.popleft())
+        if self._lost:
+            self._log.warning("events were lost, walking", overflows=self._lost)
+            self._spool.write("watcher_overflow", {"count": self._lost})
+            self._lost = 0
+            self._walked_at = float("-inf")
+        if time.monotonic() >= self._walk_at():
+            self.rescan()
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
+        self._daemon.beat(f"{len(self._candidates)} settling, {len(self.known)} files known")
 
     def _pause_s(self) -> float:
-        """Until the next thing that can happen by itself: a settling file, a flush, a walk."""
-        waiting = [self._watch.rescan_s, *(outbox.flush_s for outbox in self._outboxes)]
-        if any(candidate.fault is None for candidate in self._candidates.values()):
-            waiting.append(max(0.05, self._watch.settle_s / 2))
-        elif self._candidates:
-            waiting.append(max(0.2, self._watch.incomplete_after_s / 10))
-        return min([1.0, self._watch.poll_s, *waiting])
+        """Until the next thing that happens by itself; news ends the pause."""
+        return max(0.0, min(1.0, min(self._sweep_at, self._walk_at()) - time.monotonic()))
 
-    def _walk(self) -> None:
-        started = time.monotonic()
-        found = 0
-        for root in self._watch.dirs:
-            for entry in walk(root, self._matches):
-                found += 1
-                try:
-                    stat = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue  # gone between the listing and the look: the next walk is the truth
-                if self._known.get(entry.path) != (stat.st_size, stat.st_mtime_ns):
-                    self._look_at(Path(entry.path))
-        self._walked_at = time.monotonic()
-        self._spool.write("watcher_walk", {"files": found, "seconds": self._walked_at - started})
+    def _walk_at(self) -> float:
+        polled = self._events.polled or not self._events.alive()
+        return self._walked_at + (self._watch.poll_s if polled else self._watch.rescan_s)
+
+    def _hear(self) -> None:
+        """Whatever is new, at once; called wherever the loop is busy with many files."""
+        self._daemon.beat()
+        if not self._daemon.wake.is_set():
+            return
+        self._daemon.wake.clear()  # before the queues are emptied: what comes later sets it again
+        while not self._daemon.stop.is_set():
+            news, outcome = self._events.take(), self._recorder.take()
+            if news is not None:
+                self._on_news(news)
+            if outcome is not None:
+                self._on_outcome(outcome)
+            self._daemon.beat()
+            if news is None and outcome is None:
+                break
+        while not self._forgotten.empty():
+            self.known.pop(self._forgotten.get(), None)
+
+    def _on_news(self, news: News) -> None:
+        if news.kind is Kind.CLOSED:
+            self._notice(news.path, closed=True)
+        elif news.kind is Kind.DIRECTORY:
+            self._new_dirs.append(news.path)
+        else:
+            self._lost += 1
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        path = outcome.path
+        self._at_recorder.discard(path)
+        candidate = self._candidates.get(path)
+        unchanged = candidate is not None and candidate.stamp == outcome.stamp
+        if outcome.fault is None:
+            self.known[path] = outcome.stamp
+            self._wake_outboxes()
+            if unchanged:
+                del self._candidates[path]
+        elif candidate is not None and unchanged:
+            self._candidates[path] = faulty(candidate, outcome.fault)
+        if not unchanged:
+            self._notice(path)  # it has become another file meanwhile
+
+    def _wake_outboxes(self) -> None:
+        for outbox in self._outboxes:
+            outbox.wake()
 
     def _forget(self, path: str) -> None:
-        self._known.pop(path, None)
+        """Called by the outboxes, in their threads: the next walk shall look at this file again."""
+        self._forgotten.put(path)
+        self._daemon.wake.set()
 
-    def _look_at(self, path: Path) -> None:
+    def rescan(self) -> None:
+        """Walk over everything: what is not on record as it is becomes a candidate."""
+        started = time.monotonic()
+        found = sum(self._walk(str(root)) for root in self._watch.dirs)
+        self._walked_at = time.monotonic()
+        self._spool.write("watcher_walk", {"files": found, "seconds": time.monotonic() - started})
+
+    def _walk(self, root: str) -> int:
+        found = 0
+        for entry in walk(root, self._matches, self._events.listen):
+            if self._daemon.stop.is_set():
+                break
+            found += 1
+            try:
+                stat = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # gone between the listing and the look: the next walk is the truth
+            if self.known.get(entry.path) != (stat.st_size, stat.st_mtime_ns):
+                self._notice(entry.path)
+            self._hear()
+        return found
+
+    def _sweep(self) -> None:
+        """Look at every candidate again: has it grown, is it quiet, is its time over?"""
+        self._sweep_at = time.monotonic() + max(0.2, self._watch.incomplete_after_s / 10)
+        for path in list(self._candidates):
+            if self._daemon.stop.is_set():
+                return
+            self._notice(path)
+            self._hear()
+
+    def _notice(self, path: str, *, closed: bool = False) -> None:
+        """Look at a file from outside; `closed` when an event said that its writer is done."""
+        if not in_utf8(path):
+            return
         try:
-            stat = path.lstat()
+            stat = os.lstat(path)
         except OSError:
             self._candidates.pop(path, None)
             return
+        stamp = (stat.st_size, stat.st_mtime_ns)
         # A pipe or a link that an event named: opening it might wait for ever, or lead elsewhere.
-        regular = S_ISREG(stat.st_mode)
-        if not regular or self._known.get(str(path)) == (stat.st_size, stat.st_mtime_ns):
+        if not S_ISREG(stat.st_mode) or self.known.get(path) == stamp:
             self._candidates.pop(path, None)
             return
-        before = self._candidates.get(path)
-        self._candidates[path] = observed(before, path, stat.st_size, stat.st_mtime_ns, time.monotonic())
-
-    def _step(self, candidate: Candidate) -> None:
-        self._look_at(candidate.path)
-        current = self._candidates.get(candidate.path)
-        if current is None:
+        now = time.monotonic()
+        candidate = observed(self._candidates.get(path), path, stamp, now, closed=closed)
+        self._candidates[path] = candidate
+        if path in self._at_recorder:
             return
-        verdict = judge(current, time.monotonic(), self._watch.settle_s, self._watch.incomplete_after_s)
+        verdict = judge(candidate, now, self._watch.settle_s, self._watch.incomplete_after_s)
         if verdict is Verdict.LOOK:
-            self._take_in(current)
+            self.decide(candidate)
         elif verdict is Verdict.GIVE_UP:
-            self._give_up(current)
+            self._submit(Job(path, stamp, candidate.fault))
+        elif candidate.fault is None:
+            self._sweep_at = min(self._sweep_at, now + max(0.05, self._watch.settle_s / 2))
 
-    def _take_in(self, candidate: Candidate) -> None:
-        path = candidate.path
-        started = time.monotonic()
+    def decide(self, candidate: Candidate) -> bool:
+        """Whether a file is whole, by its headers; if so, the recorder reads it through and takes it in."""
         try:
-            frame = take_in(path, self._instruments)
-        except NotYet as reason:
-            self._log.info("not a frame yet", path=str(path), reason=str(reason))
-            self._candidates[path] = faulty(candidate, str(reason))
-            return
-        except OSError as error:
-            self._log.warning("not readable", path=str(path), error=str(error))
-            self._candidates[path] = faulty(candidate, f"not readable: {error.strerror}")
-            return
-        stamp = (candidate.size, candidate.mtime_ns)
-        with self._ledger.begin() as conn:
-            new = telescope.add_seen(conn, frame, now())
-            telescope.record_file(conn, str(path), *stamp, sha256=frame.sha256, reason=None, now=now())
-        self._known[str(path)] = stamp
-        del self._candidates[path]
-        # An earlier note of a file that is whole now would only mislead.
-        self._note(path).unlink(missing_ok=True)
-        seconds = time.monotonic() - started
-        self._log.info("frame seen", frame=frame.name, new=new, seconds=round(seconds, 4))
-        tags = {"instrument": frame.identity["instrument"], "obstype": frame.identity["obstype"]}
-        self._spool.write("frame_seen", {"bytes": frame.size, "seconds": seconds, "duplicate": not new}, tags)
+            look(candidate.path)
+        except (NotYet, OSError) as error:
+            self._candidates[candidate.path] = faulty(candidate, explain(candidate.path, error))
+            return False
+        self._submit(Job(candidate.path, candidate.stamp))
+        return True
 
-    def _give_up(self, candidate: Candidate) -> None:
-        """Quarantine: the raw file stays untouched where it is; a note tells a person the reason."""
-        path, reason = candidate.path, candidate.fault or "unknown"
-        note = self._note(path)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(f"{path}\n{reason}\n", encoding="utf-8")
-        stamp = (candidate.size, candidate.mtime_ns)
-        with self._ledger.begin() as conn:
-            telescope.record_file(conn, str(path), *stamp, sha256=None, reason=reason, now=now())
-        self._known[str(path)] = stamp
-        del self._candidates[path]
-        self._log.error("quarantined", path=str(path), reason=reason)
-        self._spool.write("file_quarantined", {"bytes": candidate.size, "reason": reason})
-
-    def _note(self, path: Path) -> Path:
-        return self._quarantine / f"{path.name[:200]}.{hashlib.sha256(str(path).encode()).hexdigest()[:8]}.txt"
+    def _submit(self, job: Job) -> None:
+        self._at_recorder.add(job.path)
+        self._recorder.submit(job)

@@ -1,32 +1,22 @@
-"""What the camera's disk tells us: inotify's events, and the walk that finds what the events missed.
+"""What the camera's disk tells us: the kernel's events, and the walk that finds what the events missed.
 
-Events are hints, the disk is the truth. inotify drops events when its queue overflows, and sees nothing in a new
+Events are hints, the disk is the truth. The kernel drops events when its queue overflows, and sees nothing in a new
 directory before the watch is set nor on a network file system; the walk sees everything, later.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
-from pathlib import Path
-from typing import Any
-
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
 
 from services.core.filesystem import is_network
 from services.core.log import get_logger
 from services.core.settings import WatchSettings
+from services.watcher.inotify import Inotify, News
 
 
 class Matcher:
@@ -39,12 +29,24 @@ class Matcher:
         return not name.startswith(".") and self._pattern.match(name) is not None
 
 
-def walk(root: Path, matches: Matcher) -> Iterator[os.DirEntry[str]]:
-    """Every matching regular file below `root`; directories that vanish meanwhile are passed over."""
-    stack = [str(root)]
+def walk(
+    root: str | os.PathLike[str], matches: Matcher, enter: Callable[[str], None] | None = None
+) -> Iterator[os.DirEntry[str]]:
+    """Every matching regular file below `root`; directories that vanish meanwhile are passed over.
+
+    Parameters
+    ----------
+    enter
+        Called with every directory before it is read. Who starts to listen there misses nothing: what was there before
+        is in the listing, what comes later makes an event.
+    """
+    stack = [os.fspath(root)]
     while stack:
+        directory = stack.pop()
+        if enter is not None:
+            enter(directory)
         try:
-            with os.scandir(stack.pop()) as entries:
+            with os.scandir(directory) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         if not entry.name.startswith("."):
@@ -55,65 +57,79 @@ def walk(root: Path, matches: Matcher) -> Iterator[os.DirEntry[str]]:
             get_logger().warning("directory not readable", path=error.filename, error=error.strerror)
 
 
-class Events(FileSystemEventHandler):
-    """Collects paths from inotify (`close_write`, `moved_to`); a new directory asks for a walk."""
+def in_utf8(path: str) -> bool:
+    """Whether a path can stand in the ledger and in a manifest; said at every walk until someone renames the file."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        get_logger().error("passed over, its name is not UTF-8", path=ascii(path))
+        return False
+    return True
+
+
+class Events:
+    """News from the kernel, in order; or none, and `polled` is true."""
 
     def __init__(self, settings: WatchSettings, on_news: Callable[[], None]) -> None:
         self._matches = Matcher(settings.patterns)
         self._on_news = on_news
-        self._paths: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.walk_wanted = False
+        self._dirs = settings.dirs
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._inotify: Inotify | None = None
         self.polled = settings.events == "polling" or (
             settings.events == "auto" and any(is_network(path) for path in settings.dirs)
         )
-        self._observer: Any = None
-        if not self.polled:
-            self._observer = Observer()
-            for path in settings.dirs:
-                self._observer.schedule(self, str(path), recursive=True)
 
     def start(self) -> None:
-        """Listen."""
-        if self._observer is None:
+        """Listen to the roots; the first walk listens to all directories below."""
+        if self.polled:
             return
         try:
-            self._observer.start()
+            self._inotify = Inotify(self._interesting, self._tell)
+            for path in self._dirs:
+                self._inotify.add(str(path))
         except OSError as error:
-            # Out of inotify watches or instances: slower is better than blind.
-            get_logger().error("no events, polling instead", reason=str(error))
-            self.polled = True
-            self._observer = None
+            self._poll(error)
+            self.stop()
+        else:
+            self._inotify.start()
 
     def stop(self) -> None:
         """Listen no more."""
-        if self._observer is not None and self._observer.is_alive():
-            self._observer.stop()
-            self._observer.join(timeout=3)
+        if self._inotify is not None:
+            self._inotify.stop()
+            self._inotify = None
 
     def alive(self) -> bool:
         """False when the listening thread has died, and only walks find frames."""
-        return self._observer is None or self._observer.is_alive()
+        return self._inotify is None or self._inotify.alive()
 
-    def take(self) -> list[Path]:
-        """The paths of which news came since the last call."""
-        paths = []
-        while not self._paths.empty():
-            paths.append(Path(self._paths.get()))
-        return paths
+    def listen(self, directory: str) -> None:
+        """Listen to a directory, from now on; harmless when we do already."""
+        if self._inotify is None:
+            return
+        try:
+            self._inotify.add(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone again: the walk says so
+                self._poll(error)
 
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        """Called in watchdog's thread."""
-        if isinstance(event, FileClosedEvent):
-            path = os.fsdecode(event.src_path)
-        elif isinstance(event, FileMovedEvent):
-            path = os.fsdecode(event.dest_path)
-        elif isinstance(event, DirCreatedEvent | DirMovedEvent):
-            # Files written before the watch on the new directory was set have made no event.
-            self.walk_wanted = True
-            self._on_news()
-            return
-        else:
-            return
-        if self._matches(Path(path).name):
-            self._paths.put(path)
-            self._on_news()
+    def take(self) -> News | None:
+        """The oldest news that was not taken yet."""
+        try:
+            return self._news.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _poll(self, error: OSError) -> None:
+        """Out of watches or instances: slower is better than blind. Events that still come are welcome."""
+        if not self.polled:
+            get_logger().error("no events, polling instead", reason=str(error))
+        self.polled = True
+
+    def _interesting(self, name: str, is_directory: bool) -> bool:
+        return not name.startswith(".") if is_directory else self._matches(name)
+
+    def _tell(self, news: News) -> None:
+        self._news.put(news)
+        self._on_news()

@@ -1,24 +1,30 @@
-"""One route's outbox: packs what is due, and finds its feet again after a crash."""
+"""One route's outbox: a thread that packs what is due, and finds its feet again after a crash."""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.core.daemon import Backoff, Daemon
-from services.core.ledger import telescope
+from services.core.daemon import Backoff
+from services.core.errors import LedgerUnreachable
+from services.core.ledger import shipping, telescope
 from services.core.ledger.engine import Ledger, now
+from services.core.ledger.shipping import NewBundle
 from services.core.ledger.states import advance
-from services.core.log import get_logger
+from services.core.log import bound, get_logger
 from services.core.metrics.spool import Spool
-from services.core.settings import RouteSettings, Settings
+from services.core.route_settings import RouteSettings
+from services.core.settings import Settings
 from services.core.version import SOFTWARE
-from services.watcher.batches import due_batches
+from services.routes.book import RouteBook
+from services.routes.choice import Choice, choose_batch
 from transfer.bundle import open_bundle
+from transfer.codecs.base import Codec
 from transfer.codecs.registry import codec_named
 from transfer.errors import Corrupt, TransferError
 from transfer.manifest import Manifest
@@ -33,22 +39,24 @@ def outbox_dir(settings: Settings, route: str) -> Path:
 
 
 class Outbox:
-    """Frames that a route has not packed yet → bundles, each recorded once it lies whole on the disk."""
+    """Frames that a route has not packed yet → bundles, each recorded once it lies whole on the disk.
+
+    `forget` is told (from the thread) of a path that the watcher shall look at again.
+    """
 
     def __init__(
         self,
         settings: Settings,
         name: str,
-        route: RouteSettings,
+        book: RouteBook,
         ledger: Ledger,
         spool: Spool,
         forget: Callable[[str], None],
     ) -> None:
         self._forget = forget
         self._site = settings.site
-        self._routes = list(settings.routes)
         self._name = name
-        self._route = route
+        self._book = book
         self._ledger = ledger
         self._spool = spool
         self._dir = outbox_dir(settings, name)
@@ -56,29 +64,29 @@ class Outbox:
         self._dir.mkdir(parents=True, exist_ok=True)
         self._log = get_logger()
         self._backoff = Backoff(1.0, 60.0)
-        self._not_before = 0.0
-        self.flush_s = route.flush_s
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def recover(self) -> None:
         """After a crash: sweep unfinished files away, and record bundles that were packed but not recorded."""
         for leftover in self._dir.glob(".*"):
             if leftover.is_file() and not leftover.name.startswith(UNDO):
                 leftover.unlink()
-        with self._ledger.begin() as conn:
-            for path in sorted(self._dir.glob("*.json")):
-                try:
-                    bundle = open_bundle(path)
-                except TransferError as error:
-                    self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
-                    continue
-                members = [entry.sha256 for entry in bundle.manifest.frames]
-                if telescope.all_on_record(conn, members):
-                    self._record(conn, bundle.manifest, bundle.manifest_sha256)
-                else:
-                    self._set_aside(path)
-            for path in sorted(self._dir.glob("*.nfb")):
-                if not path.with_suffix(".json").exists():
-                    path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
+        for path in sorted(self._dir.glob("*.json")):
+            try:
+                bundle = open_bundle(path)
+            except TransferError as error:
+                self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
+                continue
+            with self._ledger.begin() as conn:
+                known = telescope.all_on_record(conn, [entry.sha256 for entry in bundle.manifest.frames])
+            if known:
+                self._record(bundle.manifest, bundle.manifest_sha256)
+            else:
+                self._set_aside(path)
+        for path in sorted(self._dir.glob("*.nfb")):
+            if not path.with_suffix(".json").exists():
+                path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
 
     def _set_aside(self, manifest: Path) -> None:
         """A bundle of frames that this ledger has never seen (it was lost, or restored): a person decides."""
@@ -88,79 +96,132 @@ class Outbox:
                 path.rename(self._quarantine / path.name)
         self._log.error("bundle of unknown frames set aside", bundle=manifest.stem, where=str(self._quarantine))
 
-    def pack_due(self, daemon: Daemon) -> None:
-        """Pack the first batch that is due; after a failure not before a pause."""
-        if time.monotonic() < self._not_before:
-            return
-        with self._ledger.begin() as conn:
-            waiting = telescope.waiting_for_route(conn, self._name)
-        # One batch a round: new frames on the camera's disk are looked at between the bundles of a backlog.
-        for batch in due_batches(waiting, self._route.batch_frames, self._route.flush_s, now())[:1]:
-            self._pack(batch, daemon)
-            daemon.wake.set()
+    def start(self, stop: threading.Event) -> None:
+        """Start the thread; it ends soon after `stop` is set (a bundle that is being packed is thrown away)."""
+        self._thread = threading.Thread(target=self._run, args=(stop,), name=f"pack-{self._name}", daemon=True)
+        self._thread.start()
 
-    def _pack(self, batch: Sequence[Any], daemon: Daemon) -> None:
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def wake(self) -> None:
+        """There may be something to pack."""
+        self._news.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the thread."""
+        self.wake()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self, stop: threading.Event) -> None:
+        with bound(route=self._name):
+            while not stop.is_set():
+                self._news.clear()
+                pause_s = 1.0
+                try:
+                    pause_s = self._round(stop)
+                except LedgerUnreachable as error:
+                    pause_s = self._backoff.next_s()
+                    self._log.warning("packing pauses", reason=str(error), pause_s=round(pause_s, 1))
+                if pause_s > 0 and not stop.is_set():
+                    self._news.wait(pause_s)
+
+    def _round(self, stop: threading.Event) -> float:
+        """Pack one batch, if one is due; how long to wait for the next look, in seconds."""
+        route = self._book.get(self._name)
+        wanting = self._book.wanting()
+        drain = float(self._book.values(self._name).get("drain", 0.0))
+        with self._ledger.begin() as conn:
+            choice = choose_batch(conn, self._name, route, wanting, drain, now())
+            for frame in choice.unrouted:
+                advance(conn, "frame", frame.sha256, "unrouted", now=now(), reason="every route's filter leaves it out")
+        if choice.batch is None:
+            return min(1.0, route.flush_s)
+        return 0.0 if self._pack(choice, route, stop) else self._backoff.next_s()
+
+    def _pack(self, choice: Choice, route: RouteSettings, stop: threading.Event) -> bool:
+        assert choice.batch is not None
+        batch = choice.batch
         started = time.monotonic()
         with self._ledger.begin() as conn:
-            previous = telescope.last_manifest(conn, self._name)
+            previous = shipping.last_manifest(conn, self._name)
         try:
             bundle = pack(
                 [_raw_frame(row) for row in batch],
                 self._dir,
-                bundle=bundle_id(self._site, self._name, batch),
+                bundle=bundle_id(self._site, self._name, batch, lossy=route.lossy and not choice.follow_up),
                 site=self._site,
                 route=self._name,
-                codec=codec_named(self._route.codec),
+                codec=_codec(route, follow_up=choice.follow_up),
                 created=datetime.now(UTC),
                 previous=previous,
                 software=SOFTWARE,
-                on_bytes=lambda _: daemon.beat(),
+                on_bytes=lambda _: _end_if(stop),
             )
+        except _Stopped:
+            return True
         except (TransferError, OSError) as error:
             self._give_back(batch, error)
-            return
+            return False
         self._backoff.reset()
         manifest = bundle.manifest
-        with self._ledger.begin() as conn:
-            self._record(conn, manifest, bundle.manifest_sha256)
+        self._record(manifest, bundle.manifest_sha256)
         seconds = time.monotonic() - started
         raw = sum(entry.size for entry in manifest.frames)
         self._log.info("bundle packed", bundle=manifest.bundle, frames=len(batch), seconds=round(seconds, 3))
         fields = {"frames": len(batch), "raw_bytes": raw, "bytes": manifest.size, "seconds": seconds}
-        self._spool.write("bundle_packed", fields, {"route": self._name, "codec": self._route.codec})
+        self._spool.write("bundle_packed", fields, {"route": self._name, "codec": manifest.frames[0].codec})
+        return True
 
-    def _record(self, conn: Any, manifest: Manifest, manifest_sha256: str) -> None:
-        telescope.add_bundle(
-            conn,
+    def _record(self, manifest: Manifest, manifest_sha256: str) -> None:
+        new = NewBundle(
             bundle=manifest.bundle,
             route=self._name,
             manifest_sha256=manifest_sha256,
             size=manifest.size,
             raw_size=sum(entry.size for entry in manifest.frames),
-            members=[entry.sha256 for entry in manifest.frames],
-            routes=self._routes,
-            now=now(),
+            lossless=all(entry.fidelity.lossless for entry in manifest.frames),
+            members=tuple({entry.sha256: entry.packed_sha256 for entry in manifest.frames}.items()),
         )
+        wanting = self._book.wanting()
+        with self._ledger.begin() as conn:
+            shipping.add_bundle(conn, new, wanting, now())
 
     def _give_back(self, batch: Sequence[Any], error: Exception) -> None:
         """A frame changed or vanished after it was seen: set those aside, so that the others go on; the rest waits."""
-        self._not_before = time.monotonic() + self._backoff.next_s()
         self._log.error("not packed", frames=[row.name for row in batch], error=str(error))
+        gone = [(row, reason) for row in batch if (reason := _no_longer_there(row)) is not None]
         with self._ledger.begin() as conn:
-            for row in batch:
-                reason = _no_longer_there(row)
-                if reason is not None:
-                    # Set aside, so that the others go on; when a walk finds the file again it is taken up again.
-                    advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
-                    telescope.forget_file(conn, row.path)
-                    self._forget(row.path)
-                    self._log.error("quarantined", frame=row.name, reason=reason)
+            for row, reason in gone:
+                # Set aside, so that the others go on; when a walk finds the file again it is taken up again.
+                advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
+                telescope.forget_file(conn, row.path)
+        for row, reason in gone:
+            self._forget(row.path)
+            self._log.error("quarantined", frame=row.name, reason=reason)
 
 
-def bundle_id(site: str, route: str, batch: Sequence[Any]) -> str:
+class _Stopped(Exception):
+    """The daemon stops: the bundle that is being packed is thrown away, and packed again after the next start."""
+
+
+def _end_if(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise _Stopped
+
+
+def _codec(route: RouteSettings, *, follow_up: bool) -> Codec:
+    if follow_up:
+        return codec_named(route.follow_up)
+    return codec_named(route.codec, **route.codec_parameters())
+
+
+def bundle_id(site: str, route: str, batch: Sequence[Any], *, lossy: bool = False) -> str:
     """The same frames on the same route are the same bundle: packing again after a crash writes the same file."""
-    digest = hashlib.sha256("".join(row.sha256 for row in batch).encode()).hexdigest()[:16]
-    return f"{site}-{route}-{batch[0].night}-{digest}"
+    text = "".join(row.sha256 for row in batch) + ("lossy" if lossy else "")
+    return f"{site}-{route}-{batch[0].night}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _raw_frame(row: Any) -> RawFrame:

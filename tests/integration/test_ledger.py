@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,23 +10,13 @@ import pytest
 from sqlalchemy import select, text
 
 from services.core.errors import IllegalMove, LedgerUnreachable
-from services.core.ledger import centre, telescope
+from services.core.ledger import arrivals, centre, telescope
 from services.core.ledger.centre import NewTask, Product
 from services.core.ledger.engine import HEAD, Ledger, open_ledger
 from services.core.ledger.schema import events, frames, metadata, qa, tasks
 from services.core.ledger.states import ALLOWED, advance
 from services.core.settings import LedgerSettings
 from tests.builders import seen_frame
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    url = (
-        f"sqlite:///{tmp_path}/ledger.sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    opened = open_ledger(LedgerSettings(url=url))
-    yield opened
-    opened.close()
 
 
 def task(name: str, *inputs: str) -> NewTask:
@@ -78,56 +67,6 @@ def test_a_frame_is_recorded_once(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         assert telescope.count_states(conn) == {"seen": 1}
         assert conn.execute(select(frames.c.name)).scalar_one() == "a.fits"
-
-
-def test_a_bundle_goes_from_packed_to_accepted_and_takes_its_frames_along(ledger: Ledger) -> None:
-    a, b = seen_frame("a"), seen_frame("b")
-    with ledger.begin() as conn:
-        for frame in (a, b):
-            telescope.add_seen(conn, frame, 1.0)
-        assert [row.name for row in telescope.waiting_for_route(conn, "centre")] == ["a.fits", "b.fits"]
-        telescope.add_bundle(
-            conn,
-            bundle="B1",
-            route="centre",
-            manifest_sha256="m" * 64,
-            size=5,
-            raw_size=10,
-            members=[a.sha256, b.sha256],
-            routes=["centre"],
-            now=2.0,
-        )
-        assert telescope.waiting_for_route(conn, "centre") == []
-        assert telescope.last_manifest(conn, "centre") == "m" * 64
-        assert telescope.count_states(conn) == {"packed": 2}
-        advance(conn, "bundle", "B1", "sent", now=3.0)
-        telescope.settle_bundle(conn, "B1", "accepted", "{}", ["centre"], 4.0, None)
-        assert telescope.count_states(conn) == {"shipped": 2}
-        assert telescope.bundle_states(conn, "centre") == {}
-
-
-def test_a_frame_is_shipped_only_when_every_route_has_delivered_it(ledger: Ledger) -> None:
-    frame = seen_frame("a")
-    routes = ["centre", "disk"]
-    with ledger.begin() as conn:
-        telescope.add_seen(conn, frame, 1.0)
-        for route in routes:
-            assert telescope.count_states(conn) == {"seen": 1}
-            telescope.add_bundle(
-                conn,
-                bundle=route,
-                route=route,
-                manifest_sha256="m" * 64,
-                size=1,
-                raw_size=1,
-                members=[frame.sha256],
-                routes=routes,
-                now=2.0,
-            )
-        telescope.settle_bundle(conn, "centre", "accepted", "{}", routes, 3.0, None)
-        assert telescope.count_states(conn) == {"packed": 1}
-        telescope.settle_bundle(conn, "disk", "duplicate", "{}", routes, 3.0, None)
-        assert telescope.count_states(conn) == {"shipped": 1}
 
 
 def test_an_illegal_move_is_refused_and_leaves_no_trace(ledger: Ledger) -> None:
@@ -211,31 +150,9 @@ def test_a_frame_moved_on_the_cameras_disk_is_followed(ledger: Ledger, tmp_path:
         assert telescope.count_states(conn) == {"seen": 1}
 
 
-def test_a_bundle_of_no_use_gives_its_frames_back(ledger: Ledger) -> None:
-    frame = seen_frame("a")
-    with ledger.begin() as conn:
-        telescope.add_seen(conn, frame, 1.0)
-        telescope.add_bundle(
-            conn,
-            bundle="B",
-            route="centre",
-            manifest_sha256="m" * 64,
-            size=1,
-            raw_size=1,
-            members=[frame.sha256],
-            routes=["centre"],
-            now=2.0,
-        )
-        telescope.settle_bundle(conn, "B", "corrupt", "{}", ["centre"], 3.0, "spoilt")
-        assert telescope.refusals(conn, "B") == 1
-        telescope.unpack_bundle(conn, "B", 4.0, "once more")
-        assert telescope.count_states(conn) == {"seen": 1}
-        assert [row.sha256 for row in telescope.waiting_for_route(conn, "centre")] == [frame.sha256]
-
-
 def test_a_night_with_a_task_that_waits_stays_in_view(ledger: Ledger) -> None:
     with ledger.begin() as conn:
-        centre.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
+        arrivals.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
         assert centre.active_nights(conn, 500.0) == ["20250101"]  # not planned yet
         waiting = replace(task("t1", seen_frame("old").sha256), night="20250101", state="waiting")
         centre.add_task(conn, waiting, "live", 11.0)
@@ -259,8 +176,8 @@ def test_a_task_runs_again_without_doubling_what_it_left(ledger: Ledger) -> None
         "message": "",
     }
     with ledger.begin() as conn:
-        centre.add_arrival(conn, frame, 1.0)
-        assert not centre.add_arrival(conn, frame, 1.5)
+        arrivals.add_arrival(conn, frame, 1.0)
+        assert not arrivals.add_arrival(conn, frame, 1.5)
         centre.add_task(conn, task("t1", frame.sha256), "live", 2.0)
         assert not centre.add_task(conn, task("t1", frame.sha256), "live", 2.0)
         for now in (3.0, 4.0):
@@ -284,9 +201,9 @@ def test_a_task_runs_again_without_doubling_what_it_left(ledger: Ledger) -> None
 
 def test_planning_sees_the_nights_in_which_something_moved(ledger: Ledger) -> None:
     with ledger.begin() as conn:
-        centre.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
+        arrivals.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
         advance(conn, "frame", seen_frame("old").sha256, "checked", now=11.0)
-        centre.add_arrival(conn, seen_frame("new", night="20260101"), 1000.0)
+        arrivals.add_arrival(conn, seen_frame("new", night="20260101"), 1000.0)
         assert centre.active_nights(conn, 500.0) == ["20260101"]
         assert centre.active_nights(conn, 5.0) == ["20250101", "20260101"]
         assert [row.name for row in centre.frames_of(conn, ["20250101"])] == ["old.fits"]

@@ -47,7 +47,7 @@ def test_frames_of_before_the_start_and_in_new_directories_arrive_once(site: Sit
     assert site.archived() == {path.name: path.read_bytes() for path in night[:3]}
     assert not any(path.stat().st_mode & 0o222 for path in site.archive.rglob("*.fits"))
     assert set(site.states("centre").values()) == {"arrived"}
-    assert not list((site.state / "outbox").rglob("*.nfb"))
+    site.wait(lambda: not list((site.state / "outbox").rglob("*.nfb")), "empty outbox")
     assert list((site.state / "shipped").rglob("*.receipt.json"))
     for verb in ("watch", "ship", "receive"):
         started = time.monotonic()

@@ -1,222 +1,202 @@
-"""Tile compression as fpack does it, by cfitsio: what comes out is a valid `.fits.fz`."""
+"""Tile compression as fpack does it: what comes out is a valid `.fits.fz` (docs/formats.md section 3)."""
 
 from __future__ import annotations
 
 import contextlib
-import math
+import io
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 
-from transfer.cards import card_int, card_logical
-from transfer.checksum import CHUNK, measure
+from transfer.cards import card_int
+from transfer.checksum import CHUNK, Datasum, Meter
 from transfer.codecs import rice_headers
-from transfer.codecs.base import BYTES, PIXELS, Encoded, Fidelity, Parameter, Sink
+from transfer.codecs.base import BYTES, PIXELS, Encoded, Parameter, Sink
 from transfer.durable import PREFIX
-from transfer.errors import Corrupt, Incomplete, NotFits, TransferError, Unsupported
+from transfer.errors import Corrupt, Incomplete, NotFits, Unsupported
 from transfer.structure import BLOCK, FitsLayout, HduSpan, scan
-
-DTYPES: Final = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rice:
-    """Rice tile compression, lossless for integers of 8, 16 and 32 bits.
-
-    `quantize`, when set, also takes floating-point images: quantized in steps of sigma / quantize with subtractive
-    dithering (Pence, White & Seaman 2010), which adds a noise of 1 / (quantize * sqrt(12)) sigma.
-    """
-
-    quantize: float | None = None
+    """Rice tile compression, lossless for integers of 8, 16 and 32 bits; a tile is a row."""
 
     name: ClassVar[str] = "rice"
     suffix: ClassVar[str] = ".fz"
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
 
-    @property
-    def parameters(self) -> Mapping[str, Parameter]:
-        """See `Codec.parameters`."""
-        return {} if self.quantize is None else {"quantize": self.quantize}
-
-    def encode(self, source: Path, sink: Sink, *, scratch: Path) -> Encoded:
-        """See `Codec.encode`."""
-        layout = self._accept(source)
-        with _scratch_files(scratch, 3) as (packed, restored, one):
-            with source.open("rb") as file, packed.open("wb") as target:
-                self._compress(file, layout, target, one)
-            meter = measure(source, layout)
-            with packed.open("rb") as again, restored.open("wb") as back:
-                try:
-                    self.decode(again, back, size=meter.size, scratch=scratch)
-                except TransferError as error:
-                    raise Unsupported(f"{source.name} does not come back from its compressed form: {error}") from error
-            fidelity = self._judge(source, layout, restored, meter.sha256, meter.datasums)
-            with packed.open("rb") as result:
-                shutil.copyfileobj(result, sink, CHUNK)
-        return Encoded(meter.size, meter.sha256, meter.datasums, fidelity)
+    def encode(self, source: Path, sink: Sink, *, scratch: Path) -> Encoded:  # noqa: ARG002 - needs no scratch space
+        """See `Codec.encode`; takes as much memory as the largest image's compressed form may take."""
+        layout = _accept(source)
+        meter = Meter(layout)
+        exact = True
+        with source.open("rb", buffering=0) as raw:
+            file = _Reader(raw, meter.update)
+            for span in layout.hdus:
+                header = file.take(span.data_offset - span.header_offset)
+                if span.is_image:
+                    exact &= _pack(file, span, header, sink)
+                else:
+                    sink.write(header)
+                    file.copy(span.end_offset - span.data_offset, sink)
+            file.copy(layout.trailing, sink)
+            if raw.read(1):
+                raise Incomplete(f"{source.name} grew while it was read")
+        return Encoded(meter.size, meter.sha256, meter.datasums, BYTES if exact else PIXELS)
 
     def decode(self, packed: BinaryIO, sink: Sink, *, size: int, scratch: Path) -> None:
         """See `Codec.decode`."""
-        limit = 2 * size + (1 << 20)
-        with _scratch_files(scratch, 2) as (copy, one):
+        with _scratch_file(scratch) as copy:
             with copy.open("wb") as target:
                 shutil.copyfileobj(packed, target, CHUNK)
             try:
                 layout = scan(copy)
             except (NotFits, Incomplete) as error:
                 raise Corrupt(f"the compressed file is not whole FITS: {error}") from error
-            with copy.open("rb") as file:
-                _restore(file, layout, sink, limit, one)
+            with copy.open("rb", buffering=0) as raw:
+                _restore(_Reader(raw), layout, _Limited(sink, 2 * size + (1 << 20)))
 
-    def _accept(self, source: Path) -> FitsLayout:
-        try:
-            layout = scan(source)
-        except (NotFits, Incomplete) as error:
-            raise Unsupported(f"{source.name} is not whole FITS: {error}") from error
-        for span in layout.hdus:
-            if span.compressed:
-                raise Unsupported(f"HDU {span.index} of {source.name} is tile-compressed already")
-            if span.is_image and span.bitpix == 64:
-                raise Unsupported(f"HDU {span.index} of {source.name}: Rice cannot carry 64-bit integers")
-            if span.is_image and span.bitpix < 0 and self.quantize is None:
-                raise Unsupported(
-                    f"HDU {span.index} of {source.name} is floating-point, which Rice would have to round"
-                )
-        return layout
 
-    def _compress(self, file: BinaryIO, layout: FitsLayout, target: BinaryIO, one: Path) -> None:
-        for span in layout.hdus:
-            if not span.is_image:
-                _copy(file, span.header_offset, span.end_offset, target)
-                continue
-            if span.index == 0:
-                target.write(rice_headers.empty_primary(mark=True))
-            table, data = self._table(_pixels(file, span), one)
-            target.write(rice_headers.compressed(table, _cards(file, span)))
-            target.write(data)
-        end = layout.hdus[-1].end_offset
-        _copy(file, end, end + layout.trailing, target)
+class _Reader:
+    """Reads a file once from start to end, and shows what it reads to `seen`."""
 
-    def _table(self, pixels: np.ndarray, path: Path) -> tuple[list[bytes], bytes]:
-        """Header cards and data unit of the compressed form of an image."""
-        import fitsio
+    def __init__(self, file: io.FileIO, seen: Callable[[memoryview], None] | None = None) -> None:
+        self._file, self._seen = file, seen
 
-        options: dict[str, Any] = {"compress": "RICE_1", "tile_dims": [1] * (pixels.ndim - 1) + [pixels.shape[-1]]}
-        if pixels.dtype.kind == "f":
-            options |= {"qlevel": self.quantize, "qmethod": "SUBTRACTIVE_DITHER_1", "dither_seed": 1}
-        try:
-            with fitsio.FITS(str(path), "rw", clobber=True) as fits:
-                fits.write(pixels, **options)
-        except (OSError, ValueError) as error:
-            raise Unsupported(f"cfitsio cannot compress this image: {' '.join(str(error).split())}") from error
-        with path.open("rb") as file:
-            span = scan(path).hdus[-1]
-            file.seek(span.data_offset)
-            return _cards(file, span), _read(file, span.data_offset, span.end_offset)
+    def fill(self, buffer: np.ndarray) -> None:
+        """Read as many bytes as the buffer (uint8) holds."""
+        done = 0
+        while done < buffer.size:
+            count = self._file.readinto(buffer[done:].data)
+            if not count:
+                raise Incomplete("the file became shorter while it was read")
+            done += count
+        if self._seen:
+            self._seen(buffer.data)
 
-    def _judge(
-        self, source: Path, layout: FitsLayout, restored: Path, sha256: str, datasums: tuple[int, ...]
-    ) -> Fidelity:
-        """What the compressed form is worth, from what came back of it."""
-        if self.quantize is not None and any(span.is_image and span.bitpix < 0 for span in layout.hdus):
-            return Fidelity(lossless=False, restores="approximation", noise_added=round(12**-0.5 / self.quantize, 6))
-        back = measure(restored, scan(restored))
-        if back.sha256 == sha256:
-            return BYTES
-        if back.datasums == datasums:
-            return PIXELS
-        raise Unsupported(f"{source.name} does not come back from its compressed form")
+    def take(self, length: int) -> bytes:
+        """The next bytes."""
+        buffer = np.empty(length, np.uint8)
+        self.fill(buffer)
+        return buffer.tobytes()
+
+    def copy(self, length: int, sink: Sink) -> None:
+        """Write the next bytes as they are."""
+        while length > 0:
+            sink.write(self.take(min(length, CHUNK)))
+            length -= CHUNK
+
+
+class _Limited:
+    """A sink that takes so many bytes and no more."""
+
+    def __init__(self, sink: Sink, left: int) -> None:
+        self._sink, self._left = sink, left
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise Corrupt("the compressed file would restore to more than the manifest allows")
+        return self._sink.write(data)
 
 
 @contextlib.contextmanager
-def _scratch_files(directory: Path, count: int) -> Iterator[tuple[Path, ...]]:
-    """Names for temporary files that a rescan or a sweep knows as such; the files are gone afterwards."""
-    stem = f"{PREFIX}rice-{secrets.token_hex(8)}"
-    paths = tuple(directory / f"{stem}-{number}" for number in range(count))
+def _scratch_file(directory: Path) -> Iterator[Path]:
+    """A name for a temporary file that a rescan or a sweep knows as such; the file is gone afterwards."""
+    path = directory / f"{PREFIX}rice-{secrets.token_hex(8)}"
     try:
-        yield paths
+        yield path
     finally:
-        for path in paths:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def _restore(file: BinaryIO, layout: FitsLayout, sink: Sink, limit: int, work: Path) -> None:
-    primary_moved = card_logical(_cards(file, layout.hdus[0]), rice_headers.PRIMARY_MARK)
-    left = limit
-    for span in layout.hdus:
-        if span.index == 0 and primary_moved:
-            continue
-        if not span.compressed:
-            left -= span.end_offset - span.header_offset
-            _check_left(left)
-            _copy(file, span.header_offset, span.end_offset, sink)
-            continue
-        cards = _cards(file, span)
-        header = rice_headers.original(cards)
-        dtype, shape = _announced(cards)
-        length = math.prod(shape) * dtype.itemsize
-        left -= len(header) + length
-        _check_left(left)
-        work.write_bytes(
-            rice_headers.empty_primary(mark=False)
-            + rice_headers.bare(cards)
-            + _read(file, span.data_offset, span.end_offset)
-        )
-        sink.write(header)
-        sink.write(_decompress(work, dtype, shape).view(np.uint8).data)
-        sink.write(bytes(-length % BLOCK))
-    end = layout.hdus[-1].end_offset
-    _copy(file, end, end + layout.trailing, sink)
-
-
-def _check_left(left: int) -> None:
-    if left < 0:
-        raise Corrupt("the compressed file would restore to more than the manifest allows")
-
-
-def _announced(cards: list[bytes]) -> tuple[np.dtype, tuple[int, ...]]:
-    bitpix, naxis = card_int(cards, b"ZBITPIX"), card_int(cards, b"ZNAXIS")
-    axes = [card_int(cards, b"ZNAXIS%d" % (axis + 1)) for axis in range(naxis or 0)] if (naxis or 0) <= 999 else []
-    sizes = tuple(axis for axis in reversed(axes) if axis is not None and axis > 0)
-    if bitpix not in DTYPES or not axes or len(sizes) != len(axes):
-        raise Corrupt("a compressed image does not say what it restores to")
-    return np.dtype(DTYPES[bitpix]), sizes
-
-
-def _decompress(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    import fitsio
+def _accept(source: Path) -> FitsLayout:
+    from transfer.codecs.rice_table import MAX_AXES, MAX_HEAP, largest_heap  # late: it brings numba
 
     try:
-        with fitsio.FITS(str(path)) as fits:
-            pixels = fits[1].read()
-    except (OSError, ValueError) as error:
-        raise Corrupt(f"cfitsio cannot decompress an image: {' '.join(str(error).split())}") from error
-    if pixels is None or pixels.shape != shape or pixels.dtype.newbyteorder(">") != dtype:
-        raise Corrupt("a compressed image restores to something else than it says")
-    return np.ascontiguousarray(pixels.astype(dtype)).reshape(-1)
+        layout = scan(source)
+    except (NotFits, Incomplete) as error:
+        raise Unsupported(f"{source.name} is not whole FITS: {error}") from error
+    for span in layout.hdus:
+        where = f"HDU {span.index} of {source.name}"
+        if span.compressed:
+            raise Unsupported(f"{where} is tile-compressed already")
+        if not span.is_image:
+            continue
+        if span.bitpix < 0:
+            raise Unsupported(f"{where} is floating-point, which Rice would have to round")
+        if span.bitpix == 64:
+            raise Unsupported(f"{where}: Rice cannot carry 64-bit integers")
+        if len(span.shape) > MAX_AXES or largest_heap(span) > MAX_HEAP:
+            raise Unsupported(f"{where} has more axes or pixels than readers of compressed images take")
+    return layout
 
 
-def _pixels(file: BinaryIO, span: HduSpan) -> np.ndarray:
-    data = np.frombuffer(_read(file, span.data_offset, span.data_offset + span.data_size), DTYPES[span.bitpix])
-    return data.reshape(span.shape).astype(data.dtype.newbyteorder("="))
+def _pack(file: _Reader, span: HduSpan, header: bytes, sink: Sink) -> bool:
+    """Compress an image; returns whether its HDU comes back byte for byte, and not only its cards and data unit.
+
+    That follows from what is read here and nowhere else: the header is turned back at once, the coding of rows is
+    lossless whatever the pixels are, and what the table does not hold must be zeros.
+    """
+    from transfer.codecs.rice_table import STRIPE, Packing
+
+    cards = rice_headers.split(header)
+    axes = [card_int(cards, b"NAXIS%d" % (axis + 1)) for axis in range(len(span.shape))]
+    if (card_int(cards, b"BITPIX"), axes) != (span.bitpix, list(reversed(span.shape))):
+        raise Incomplete(f"HDU {span.index} changed while it was read")
+    rice_headers.check_image(cards)
+    packing = Packing(span)
+    row = span.shape[-1] * span.bitpix // 8
+    stripe = np.empty(min(span.data_size, max(1, STRIPE // row) * row), np.uint8)
+    for done in range(0, span.data_size, stripe.size):
+        part = stripe[: span.data_size - done]
+        file.fill(part)
+        packing.add(part)
+    if file.take(span.end_offset - span.data_offset - span.data_size).strip(b"\0"):
+        raise Unsupported(f"HDU {span.index} has something else than zeros behind its pixels, which would be lost")
+    parts = packing.data()
+    total = Datasum()
+    for each in parts:
+        total.update(each)
+    table, exact = rice_headers.compressed(packing.cards(), header, total.value)
+    if span.index == 0:
+        sink.write(rice_headers.empty_primary())
+    sink.write(table)
+    for each in parts:
+        sink.write(each)
+    sink.write(bytes(-sum(map(len, parts)) % BLOCK))
+    return exact
 
 
-def _cards(file: BinaryIO, span: HduSpan) -> list[bytes]:
-    return rice_headers.split(_read(file, span.header_offset, span.data_offset))
+def _restore(file: _Reader, layout: FitsLayout, sink: Sink) -> None:
+    from transfer.codecs.rice_table import announced, restored, room
 
-
-def _read(file: BinaryIO, start: int, end: int) -> bytes:
-    file.seek(start)
-    data = file.read(end - start)
-    if len(data) != end - start:
-        raise Incomplete("the file became shorter while it was read")
-    return data
-
-
-def _copy(file: BinaryIO, start: int, end: int, sink: Sink) -> None:
-    for low in range(start, end, CHUNK):
-        sink.write(_read(file, low, min(low + CHUNK, end)))
+    left_out = b""
+    for span in layout.hdus:
+        header = file.take(span.data_offset - span.header_offset)
+        if span.index == 0 and not span.shape:
+            left_out = header  # until it is known whether the next HDU takes its place
+            continue
+        cards = rice_headers.split(header)
+        if span.index != 1 or not (span.compressed and rice_headers.was_primary(cards)):
+            sink.write(left_out)
+        left_out = b""
+        if not span.compressed:
+            sink.write(header)
+            file.copy(span.end_offset - span.data_offset, sink)
+            continue
+        image = announced(cards, span)
+        sink.write(rice_headers.original(cards))
+        data = room(span)
+        file.fill(data[: span.data_size])
+        for pixels in restored(image, data):
+            sink.write(pixels)
+        sink.write(bytes(-image.length % BLOCK))
+        file.take(span.end_offset - span.data_offset - span.data_size)
+    sink.write(left_out)
+    file.copy(layout.trailing, sink)

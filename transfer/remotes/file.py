@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,17 @@ from transfer.checksum import CHUNK
 from transfer.documents import MAX_DOCUMENT
 from transfer.durable import FULL, fsync_dir, make_dirs, publish
 from transfer.errors import BadDocument, NoSpace, Refused, Unreachable
-from transfer.remotes.base import PART, Closing, OnBytes, RemoteStat, check_remote_name, resume_offset
+from transfer.remotes.base import (
+    PART,
+    Closing,
+    LinkState,
+    OnBytes,
+    Put,
+    RemoteStat,
+    Throttle,
+    check_remote_name,
+    resume_offset,
+)
 
 NEVER: Final = {  # waiting does not help
     errno.EACCES,
@@ -30,8 +40,9 @@ NEVER: Final = {  # waiting does not help
 class FileRemote(Closing):
     """See `Remote`; the root itself is never made, so that a disk that is not mounted is `Unreachable`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, throttle: Throttle | None = None) -> None:
         self._root = root
+        self._throttle = throttle
 
     def put(self, local: Path, name: str, on_bytes: OnBytes | None = None) -> None:
         """See `Remote.put`."""
@@ -49,22 +60,50 @@ class FileRemote(Closing):
                     source.seek(done)
                     _told(on_bytes, done)
                     while chunk := source.read(CHUNK):
+                        if self._throttle is not None:
+                            self._throttle(len(chunk))
                         target.write(chunk)
                         _told(on_bytes, len(chunk))
                 if part.stat().st_size != size:
                     raise Unreachable(f"{name}: {part.stat().st_size} bytes arrived of {size}")
                 publish(part, final)
 
+    def put_all(
+        self,
+        puts: Iterable[Put],
+        on_bytes: OnBytes | None = None,
+        on_done: Callable[[Put], None] | None = None,
+    ) -> None:
+        """See `Remote.put_all`; one after the other, which is what disks like."""
+        for first in puts:
+            put: Put | None = first
+            while put is not None:
+                size = put.local.stat().st_size
+                there = self.stat(put.name) if put.skip_same_size else None
+                if there is None or there.size != size:
+                    self.put(put.local, put.name, on_bytes)
+                else:
+                    _told(on_bytes, size)
+                if on_done is not None:
+                    on_done(put)
+                put = put.then
+
+    def get_many(self, names: Sequence[str], limit: int = MAX_DOCUMENT) -> dict[str, bytes]:
+        """See `Remote.get_many`."""
+        found = ((name, self._read(name, limit)) for name in names)
+        return {name: data for name, data in found if data is not None}
+
+    def link(self) -> LinkState | None:
+        """See `Remote.link`."""
+        return None
+
+    def set_streams(self, streams: int) -> None:
+        """See `Remote.set_streams`: a disk has one."""
+
     def get_small(self, name: str, limit: int = MAX_DOCUMENT) -> bytes | None:
         """See `Remote.get_small`."""
-        path = self._path(name)
-        with self._named_errors(name):
-            try:
-                with path.open("rb") as file:
-                    data = file.read(limit + 1)
-            except FileNotFoundError:
-                return None
-        if len(data) > limit:
+        data = self._read(name, limit)
+        if data is not None and len(data) > limit:
             raise BadDocument(f"{name} is larger than {limit} bytes")
         return data
 
@@ -98,6 +137,15 @@ class FileRemote(Closing):
         """See `Remote.free_bytes`."""
         with self._named_errors("the remote"):
             return shutil.disk_usage(self._root).free
+
+    def _read(self, name: str, limit: int) -> bytes | None:
+        path = self._path(name)
+        with self._named_errors(name):
+            try:
+                with path.open("rb") as file:
+                    return file.read(limit + 1)
+            except FileNotFoundError:
+                return None
 
     def _path(self, name: str) -> Path:
         check_remote_name(name)

@@ -9,17 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, union, update
 
 from services.core.ledger.rows import insert_new, upsert
-from services.core.ledger.schema import calibrations, events, frames, products, qa, receipts, task_inputs, tasks
+from services.core.ledger.schema import calibrations, events, frames, products, qa, task_inputs, tasks
 from services.core.ledger.states import advance, record
-from services.core.ledger.telescope import SeenFrame, frame_row
-
-
-def add_arrival(conn: Connection, frame: SeenFrame, now: float) -> bool:
-    """Record a frame in the archive; False when it was already there (a bundle that came twice)."""
-    new = insert_new(conn, frames, [frame_row(frame, "arrived", now)])
-    if new:
-        record(conn, "frame", frame.sha256, "arrived", now=now)
-    return bool(new)
 
 
 def frame_state(conn: Connection, sha256: str) -> str:
@@ -27,15 +18,11 @@ def frame_state(conn: Connection, sha256: str) -> str:
     return str(conn.execute(select(frames.c.state).where(frames.c.sha256 == sha256)).scalar_one())
 
 
-def add_receipt(conn: Connection, bundle: str, verdict: str, document: str, now: float) -> None:
-    """Keep a copy of what was answered."""
-    upsert(conn, receipts, {"bundle": bundle, "verdict": verdict, "document": document, "created_at": now})
-
-
-def open_tasks(conn: Connection) -> int:
-    """How many tasks are not done and not failed: the queue depth of a receipt."""
+def open_tasks(conn: Connection) -> tuple[int, float | None]:
+    """How many tasks are not done and not failed, and when the oldest of those that could run became so."""
     query = select(func.count()).select_from(tasks).where(tasks.c.state.not_in(("done", "failed")))
-    return conn.execute(query).scalar_one()
+    oldest = select(func.min(tasks.c.updated_at)).where(tasks.c.state.in_(("ready", "queued")))
+    return conn.execute(query).scalar_one(), conn.execute(oldest).scalar_one()
 
 
 # -- planning ---------------------------------------------------------------------------------------------------------

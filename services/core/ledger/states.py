@@ -12,17 +12,20 @@ from services.core.log import get_logger
 
 ALLOWED: Final[dict[str, dict[str, frozenset[str]]]] = {
     "frame": {
-        "seen": frozenset({"packed", "quarantined"}),
+        "seen": frozenset({"packed", "quarantined", "unrouted"}),
         "packed": frozenset({"shipped", "seen", "quarantined"}),
         "shipped": frozenset({"seen"}),
+        "unrouted": frozenset({"seen"}),  # the filter of every route leaves it out
         "arrived": frozenset({"checked", "quarantined"}),
-        "checked": frozenset({"reduced", "quarantined"}),
-        "reduced": frozenset({"checked"}),
+        # Back to `arrived`: the lossless twin of a quick-look frame has come, and everything is done again with it.
+        "checked": frozenset({"reduced", "quarantined", "arrived"}),
+        "reduced": frozenset({"checked", "arrived"}),
         "quarantined": frozenset({"seen", "arrived"}),
     },
     "bundle": {
-        "packed": frozenset({"sent", "accepted", "refused"}),
+        "packed": frozenset({"sent", "accepted", "refused", "held"}),
         "sent": frozenset({"packed", "accepted", "refused"}),
+        "held": frozenset({"packed"}),
         "refused": frozenset({"packed"}),
         "accepted": frozenset(),
     },

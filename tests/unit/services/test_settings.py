@@ -51,7 +51,7 @@ def test_every_mistake_is_told_at_once_with_line_and_path(tmp_path: Path) -> Non
     assert f"{path}:6: watch.rescan_s:" in told and "'soon'" in told
     assert f"{path}:9: routes.centre.url: expected sftp://" in told
     assert f"{path}:10: routes.centre.batch_frames:" in told and "expected a number from 1" in told
-    assert f"{path}:11: routes.centre.bandwith_mbit_s: unknown key; known here: backoff_max_s" in told
+    assert f"{path}:11: routes.centre.bandwith_mbit_s: unknown key; did you mean bandwidth?" in told
 
 
 @pytest.mark.parametrize(

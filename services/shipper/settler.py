@@ -1,0 +1,161 @@
+"""The thread that asks for receipts, and empties the outbox on the receiver's word."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from services.core.daemon import Backoff
+from services.core.errors import LedgerUnreachable
+from services.core.ledger import shipping
+from services.core.ledger.engine import now
+from services.core.ledger.states import advance
+from services.core.log import bound
+from services.routes.pressure import Word
+from services.shipper.context import RouteContext
+from services.shipper.readback import read_back
+from services.shipper.undo import finish_all, undo
+from transfer.bundle import Bundle, open_bundle
+from transfer.errors import BadDocument, TransferError
+from transfer.manifest import GOOD, Receipt
+from transfer.remotes.base import Remote
+from transfer.ship import fetch_receipts, release
+from transfer.status import STATUS_NAME, ReceiverStatus
+
+AT_ONCE: Final = 200  # receipts asked for in one go
+SWEEP_S: Final = 60.0  # between two looks for what a crash left in the outbox
+SOON_S: Final = 0.25  # while bundles wait for their receipts
+
+
+class Settler:
+    """One route's receipts. The ledger and the outbox are its only memory."""
+
+    def __init__(self, ctx: RouteContext) -> None:
+        self._ctx = ctx
+        self._remote: Remote | None = None
+        self._backoff = Backoff(1.0, 60.0)
+        self._status_at = float("-inf")
+        self._swept_at = float("-inf")
+        self.status = ""
+
+    def run(self) -> None:
+        """Settle until the stop signal; a failure is a pause, never an end."""
+        ctx = self._ctx
+        with bound(route=ctx.name):
+            while not ctx.stop.is_set():
+                try:
+                    pause_s = self._round()
+                    self._backoff.reset()
+                    self.status = ""
+                except (TransferError, LedgerUnreachable, OSError) as error:
+                    self._close()
+                    pause_s = min(self._backoff.next_s(), ctx.route.backoff_max_s)
+                    self.status = f"no receipts: {error}"
+                    ctx.log.warning("no receipts", reason=str(error), pause_s=round(pause_s, 1))
+                ctx.stop.wait(pause_s)
+            self._close()
+
+    def _close(self) -> None:
+        if self._remote is not None:
+            self._remote.close()
+            self._remote = None
+
+    def _round(self) -> float:
+        ctx = self._ctx
+        finish_all(ctx)
+        with ctx.ledger.begin() as conn:
+            sent = shipping.bundles_of(conn, ctx.name, "sent")
+        if time.monotonic() - self._swept_at > SWEEP_S:
+            self._release_accepted()
+        asked = sent[:AT_ONCE]
+        if ctx.route.receipts == "readback":
+            for row in asked:
+                self._settle(row.bundle, read_back(ctx, row.bundle))
+            return ctx.route.poll_s
+        if asked or (ctx.route.pressure and self._status_due()):
+            if self._remote is None:
+                self._remote = ctx.open(1)
+            self._hear_status(self._remote)
+            answers = fetch_receipts(self._remote, [row.bundle for row in asked]) if asked else {}
+            for row in asked:
+                self._answered(row, answers.get(row.bundle))
+        return min(SOON_S, ctx.route.poll_s) if asked else ctx.route.poll_s
+
+    def _status_due(self) -> bool:
+        every_s = 5.0 if self._ctx.pressure().pause else 30.0
+        return time.monotonic() - self._status_at >= every_s
+
+    def _hear_status(self, remote: Remote) -> None:
+        if not self._ctx.route.pressure or not self._status_due():
+            return
+        self._status_at = time.monotonic()
+        try:
+            data = remote.get_small(STATUS_NAME)
+            status = ReceiverStatus.from_json(data) if data is not None else None
+        except BadDocument as error:
+            self._ctx.log.error("the receiver's status is not readable", reason=str(error))
+            return
+        if status is not None:
+            self._ctx.word = Word(now(), status.free_bytes, status.queue_depth, status.oldest_task_s)
+            self._ctx.news.set()
+
+    def _answered(self, row: Any, receipt: Receipt | BadDocument | None) -> None:
+        ctx = self._ctx
+        if isinstance(receipt, BadDocument):
+            ctx.alert(f"receipt:{row.bundle}", f"the receipt of {row.bundle} is not readable: {receipt}")
+        elif receipt is not None and receipt.manifest_sha256 == row.manifest_sha256:
+            self._settle(row.bundle, receipt)
+        elif now() - row.updated_at > ctx.route.receipt_overdue_s:
+            reason = "no receipt in time: to be shipped again"
+            ctx.log.warning("no receipt: shipping again", bundle=row.bundle)
+            with ctx.ledger.begin() as conn:
+                advance(conn, "bundle", row.bundle, "packed", now=now(), reason=reason)
+                held = shipping.count_attempt(conn, row.bundle, ctx.route.max_attempts, now(), reason)
+            if held:
+                ctx.alert(f"held:{row.bundle}", f"bundle {row.bundle} waits in the outbox: {reason}; nightferry retry")
+            ctx.news.set()
+
+    def _settle(self, name: str, receipt: Receipt) -> None:
+        """The receiver's word: first the ledger, then the outbox (`_release_accepted` mends a crash in between)."""
+        ctx = self._ctx
+        reasons = "; ".join(f"{frame.name}: {frame.reason}" for frame in receipt.frames if frame.reason)
+        wanting = ctx.book.wanting()
+        with ctx.ledger.begin() as conn:
+            row = shipping.bundle_row(conn, name)
+            if row is None or row.state != "sent":
+                return
+            document = receipt.to_json().decode()
+            shipping.settle_bundle(conn, name, receipt.verdict, document, wanting, now(), reasons or None)
+            refusals = shipping.refusals(conn, name)
+        latency = now() - row.created_at
+        ctx.word = Word(now(), receipt.free_bytes, receipt.queue_depth, receipt.oldest_task_s)
+        fields = {"frames": len(receipt.frames), "seconds": latency, "free_bytes": receipt.free_bytes}
+        ctx.spool.write("receipt", fields, {"route": ctx.name, "verdict": receipt.verdict})
+        if receipt.verdict in GOOD:
+            self._release(ctx.outbox / f"{name}.json", receipt)
+            ctx.resolve(f"bundle:{name}")
+            ctx.log.info("bundle accepted", bundle=name, verdict=receipt.verdict, seconds=round(latency, 2))
+            return
+        ctx.log.error("bundle not accepted", bundle=name, verdict=receipt.verdict, reason=reasons)
+        if receipt.verdict == "corrupt" and refusals == 1:
+            undo(ctx, name, "the receiver found it corrupt: once more from the raw frames")
+        else:
+            ctx.alert(f"bundle:{name}", f"bundle {name} is {receipt.verdict}: {reasons}; nightferry retry", severity=2)
+
+    def _release_accepted(self) -> None:
+        """In the outbox but accepted in the ledger: a crash came between the two."""
+        self._swept_at = time.monotonic()
+        for path in sorted(self._ctx.outbox.glob("*.json")):
+            with self._ctx.ledger.begin() as conn:
+                row = shipping.bundle_row(conn, path.stem)
+                document = shipping.receipt_document(conn, path.stem)
+            if row is not None and row.state == "accepted" and document is not None:
+                self._release(path, Receipt.from_json(document.encode()))
+
+    def _release(self, manifest: Path, receipt: Receipt) -> None:
+        try:
+            bundle: Bundle = open_bundle(manifest)
+            release(bundle, receipt, self._ctx.shipped)
+        except (TransferError, OSError) as error:
+            self._ctx.log.error("outbox needs a look", manifest=str(manifest), reason=str(error))
