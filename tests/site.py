@@ -142,13 +142,13 @@ class Site:
         def read(conn: Connection) -> dict[str, str]:
             return {row.name: row.state for row in conn.execute(select(frames.c.name, frames.c.state))}
 
-        with self.ledger(host).begin() as conn:
+        with self.ledger(host).read() as conn:
             return read(conn)
 
     def count(self, host: str, state: str) -> int:
         """How many frames are in a state."""
         query = select(func.count()).select_from(frames).where(frames.c.state == state)
-        with self.ledger(host).begin() as conn:
+        with self.ledger(host).read() as conn:
             return conn.execute(query).scalar_one()
 
     def archived(self) -> dict[str, bytes]:

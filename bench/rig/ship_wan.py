@@ -92,7 +92,7 @@ def without_loss(bench: Bench, place: Course, sender: Senders, link: str) -> Ite
     """Rows of the link that loses nothing."""
     plan = bench.plan
     for size in ("big", "small"):
-        if bench.wants(f"ship.wan.{size}"):
+        if bench.wants(f"ship.wan.{size}") and not bench.only.endswith(".sustained"):
             yield from sized(bench, place, sender, f"ship.wan.{size}", size, everyone=plan.everyone, link=link)
     if plan.tiny and bench.wants("ship.wan.tiny"):
         yield from tiny(bench, place, sender, plan.tiny, link)

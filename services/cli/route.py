@@ -60,7 +60,7 @@ def set_values(name: str, changes: tuple[str, ...], config: Path, as_json: bool)
     wanted = dict(_parsed(change) for change in changes)
     with existing_ledger(config) as (settings, ledger):
         known = _known(name, settings)
-        with ledger.begin() as conn:
+        with ledger.read() as conn:
             old = values(conn).get(name, {})
         effective(known, {**old, **wanted})  # a value that does not fit is refused here, by name
         with ledger.begin() as conn:
@@ -120,7 +120,7 @@ def _row(name: str, settings: Any, ledger: Any) -> dict[str, Any]:
     from services.routes.book import RouteBook, effective
 
     wanting = RouteBook(settings, ledger).wanting()
-    with ledger.begin() as conn:
+    with ledger.read() as conn:
         changed = values(conn).get(name, {})
         now_so = effective(settings.routes[name], changed)
         waiting = sum(name in wanting(frame) for frame in shipping.waiting_for_route(conn, name, lossless=False))

@@ -28,7 +28,7 @@ def status(config: Path, night: str | None, as_json: bool) -> int:
     """
     from services.core.summary import summarise
 
-    with existing_ledger(config) as (settings, ledger), ledger.begin() as conn:
+    with existing_ledger(config) as (settings, ledger), ledger.read() as conn:
         summary = summarise(conn, night)
     if as_json:
         emit({"site": settings.site, "night": night, **summary})

@@ -73,13 +73,13 @@ class Conductor:
 
     def _plan_if_moved(self) -> None:
         """Plan when something moved in the ledger, and from time to time because sequences fall quiet by themselves."""
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             newest = centre.last_event(conn)
         late = time.monotonic() - self._planned_at >= self._conduct.sweep_s
         if newest == self._planned_event and not late:
             return
         started = time.monotonic()
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             view = self._view(conn)
         # Decided outside of any transaction: the ledger is not kept waiting. There is one conductor, and what it writes
         # may be written twice.
@@ -118,7 +118,7 @@ class Conductor:
         )
 
     def _dispatch(self) -> None:
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             due = centre.ready_tasks(conn, self._rules.production, now())
         for row in due:
             if self._daemon.stop.is_set():

@@ -64,10 +64,10 @@ class Account:
 
 def count(layout: Layout, summit: Ledger, centre: Ledger, patterns: Sequence[str]) -> Counts:
     """Count, cheaply: called several times a second while the night is played."""
-    with summit.begin() as conn:
+    with summit.read() as conn:
         states = telescope.count_states(conn)
         quarantined = len(telescope.quarantined_files(conn))
-    with centre.begin() as conn:
+    with centre.read() as conn:
         query = select(frames.c.obstype, func.count()).group_by(frames.c.obstype)
         obstypes: dict[str, int] = {obstype: number for obstype, number in conn.execute(query)}
         task_states = Counter({(kind, state): n for kind, state, n in conn.execute(_BY_STATE)})
@@ -91,9 +91,9 @@ _BY_STATE = select(tasks.c.kind, tasks.c.state, func.count()).group_by(tasks.c.k
 def settle_account(layout: Layout, summit: Ledger, centre: Ledger, patterns: Sequence[str]) -> Account:
     """Read every file again, on the camera's disk and in the archive, and compare: the slow, final truth."""
     counts = count(layout, summit, centre, patterns)
-    with summit.begin() as conn:
+    with summit.read() as conn:
         quarantined = telescope.quarantined_files(conn)
-    with centre.begin() as conn:
+    with centre.read() as conn:
         rows = {row.sha256: row for row in conn.execute(select(frames))}
         failed = conn.execute(select(tasks.c.task, tasks.c.reason).where(tasks.c.state == "failed")).all()
         made = conn.execute(select(products.c.path, products.c.sha256)).all()

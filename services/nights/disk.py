@@ -64,7 +64,7 @@ def reconcile(
     on_file: Callable[[str], None] = lambda _: None,
 ) -> Reconciled:
     """Take in every whole frame on the camera's disk that the ledger does not know; may run beside the watcher."""
-    with ledger.begin() as conn:
+    with ledger.read() as conn:
         known = nights.file_rows(conn)
     taken, broken = [], []
     for file in unrecorded(watch, known):

@@ -120,7 +120,7 @@ class EndOfNight:
         state = self._wait(night, wait_s)
         if self._stop.is_set():
             raise _stopped()
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             frames = nights.frames_of_night(conn, night)
             aside = list(set_aside(nights.file_rows(conn).values()))
         broken = of_the_night({file.path: file for file in (*aside, *found.broken)}.values(), frames)
@@ -162,7 +162,7 @@ class EndOfNight:
             self._stop.wait(pause_s)
 
     def _state(self, night: str) -> tuple[tuple[Delivery, ...], int]:
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             frames = nights.frames_of_night(conn, night)
             carried = nights.carried(conn, night)
             event = nights.event_count(conn)
@@ -172,7 +172,7 @@ class EndOfNight:
 
     def _seal(self, night: str, broken: Sequence[Unrecorded]) -> Sealed:
         site = self._settings.site
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             known = nights.newest_manifest(conn, site, night) is not None
         taken = 0 if known else self._revisions_taken(night)
         with self._ledger.begin() as conn:

@@ -49,7 +49,7 @@ def audit_telescope(
 
     With `quick`, raw files are compared by size and time, and not read.
     """
-    with ledger.begin() as conn:
+    with ledger.read() as conn:
         frames = nights.frames_of_night(conn, night)
         carried = nights.carried(conn, night)
         receipts = nights.receipt_rows(conn, {row.bundle for row in carried})

@@ -84,7 +84,7 @@ class Filing:
         return ReceiverStatus(datetime.now(UTC), free, depth, oldest_s)
 
     def _queue(self) -> tuple[int, float | None]:
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             depth, oldest_at = centre.open_tasks(conn)
         return depth, None if oldest_at is None else max(0.0, now() - oldest_at)
 
@@ -106,7 +106,7 @@ class Filing:
         directory = PurePosixPath(identity.instrument, identity.night)
         if entry.fidelity.lossless:
             return directory
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             better = arrivals.is_lossless(conn, entry.sha256)
         return None if better else directory / QUICK_LOOK
 

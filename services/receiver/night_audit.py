@@ -39,7 +39,7 @@ def audit_centre(
     """
     assert settings.archive_dir is not None and settings.receive is not None
     archive = settings.archive_dir
-    with ledger.begin() as conn:
+    with ledger.read() as conn:
         frames = nights.frames_of_night(conn, night)
         received = nights.received_rows(conn, (frame.sha256 for frame in frames))
         receipts = nights.receipt_rows(conn, {row.bundle for each in received.values() for row in each})

@@ -73,7 +73,7 @@ class RouteBook:
         with self._lock:
             if time.monotonic() - self._read_at > FRESH_S:
                 try:
-                    with self._ledger.begin() as conn:
+                    with self._ledger.read() as conn:
                         self._values = values(conn)
                 except LedgerUnreachable as error:
                     get_logger().warning("routes as they were", reason=str(error))

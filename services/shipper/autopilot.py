@@ -38,7 +38,7 @@ class Autopilot:
     def _sight(self, link: LinkState | None, moved: int, seconds: float) -> Sight:
         ctx = self._ctx
         wanting = ctx.book.wanting()
-        with ctx.ledger.begin() as conn:
+        with ctx.ledger.read() as conn:
             rows = shipping.bundles_of(conn, ctx.name, "packed")
             in_bundles = shipping.frames_in(conn, [row.bundle for row in rows])
             waiting = shipping.waiting_for_route(conn, ctx.name, lossless=False)

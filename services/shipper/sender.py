@@ -99,7 +99,7 @@ class Sender:
         if time.monotonic() - self._looked_at < LOOK_AGAIN_S:
             return [name for name in self._order if name not in self._in_flight]
         ctx = self._ctx
-        with ctx.ledger.begin() as conn:
+        with ctx.ledger.read() as conn:
             rows = shipping.bundles_of(conn, ctx.name, "packed")
             frames = shipping.frames_in(conn, [row.bundle for row in rows])
         packed = [

@@ -64,7 +64,7 @@ class Settler:
     def _round(self) -> float:
         ctx = self._ctx
         finish_all(ctx)
-        with ctx.ledger.begin() as conn:
+        with ctx.ledger.read() as conn:
             sent = shipping.bundles_of(conn, ctx.name, "sent")
         if time.monotonic() - self._swept_at > SWEEP_S:
             self._release_accepted()
@@ -147,7 +147,7 @@ class Settler:
         """In the outbox but accepted in the ledger: a crash came between the two."""
         self._swept_at = time.monotonic()
         for path in sorted(self._ctx.outbox.glob("*.json")):
-            with self._ctx.ledger.begin() as conn:
+            with self._ctx.ledger.read() as conn:
                 row = shipping.bundle_row(conn, path.stem)
                 document = shipping.receipt_document(conn, path.stem)
             if row is not None and row.state == "accepted" and document is not None:

@@ -62,7 +62,7 @@ class Watcher:
 
     def run(self) -> None:
         """Watch until the stop signal."""
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             self.known = telescope.known_files(conn)
         for outbox in self._outboxes:
             outbox.recover()

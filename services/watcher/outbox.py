@@ -78,7 +78,7 @@ class Outbox:
             except TransferError as error:
                 self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
                 continue
-            with self._ledger.begin() as conn:
+            with self._ledger.read() as conn:
                 known = telescope.all_on_record(conn, [entry.sha256 for entry in bundle.manifest.frames])
             if known:
                 self._record(bundle.manifest, bundle.manifest_sha256)
@@ -133,10 +133,12 @@ class Outbox:
         route = self._book.get(self._name)
         wanting = self._book.wanting()
         drain = float(self._book.values(self._name).get("drain", 0.0))
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             choice = choose_batch(conn, self._name, route, wanting, drain, now())
-            for frame in choice.unrouted:
-                advance(conn, "frame", frame.sha256, "unrouted", now=now(), reason="every route's filter leaves it out")
+        if choice.unrouted:
+            with self._ledger.begin() as conn:
+                for frame in choice.unrouted:
+                    shipping.leave_out(conn, frame.sha256, now())
         if choice.batch is None:
             return min(1.0, route.flush_s)
         return 0.0 if self._pack(choice, route, stop) else self._backoff.next_s()
@@ -145,7 +147,7 @@ class Outbox:
         assert choice.batch is not None
         batch = choice.batch
         started = time.monotonic()
-        with self._ledger.begin() as conn:
+        with self._ledger.read() as conn:
             previous = shipping.last_manifest(conn, self._name)
         try:
             bundle = pack(

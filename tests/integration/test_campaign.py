@@ -37,7 +37,8 @@ def site_behind(cutter: Cutter, sshd: PrivateSshd, root: Path) -> Site:
 
 
 def run_campaign(tmp_path: Path, sshd: PrivateSshd, cutter: Cutter, seed: int, number: int, steps: int) -> None:
-    night = tiny_night(tmp_path / "night", biases=3, flats=3, targets=2, dithers=max(1, (number - 6) // 2), science_s=2.0)[:number]
+    dithers = max(1, (number - 6) // 2)
+    night = tiny_night(tmp_path / "night", biases=3, flats=3, targets=2, dithers=dithers, science_s=2.0)[:number]
     site = site_behind(cutter, sshd, tmp_path)
     campaign = Campaign(site, cutter, night, seed)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from services.core.errors import IllegalMove, LedgerUnreachable
 from services.core.ledger import arrivals, centre, telescope
@@ -48,6 +49,22 @@ def test_many_daemons_may_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_a_reader_waits_for_nobody_and_cannot_write(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        telescope.add_seen(conn, seen_frame("a"), 1.0)
+    with ledger.begin() as writing:
+        telescope.add_seen(writing, seen_frame("b"), 2.0)
+        with ledger.read() as reading:  # would wait for thirty seconds and fail if it took a writer's turn
+            assert telescope.count_states(reading) == {"seen": 1}
+    with ledger.read() as reading:
+        assert telescope.count_states(reading) == {"seen": 2}
+        if ledger.engine.dialect.name == "sqlite":
+            with pytest.raises(OperationalError, match="readonly"):
+                telescope.forget_file(reading, "/no/such/file")
+    with ledger.begin() as conn:
+        assert telescope.add_seen(conn, seen_frame("c"), 3.0)
 
 
 def test_a_ledger_of_a_newer_program_is_refused(tmp_path: Path) -> None:

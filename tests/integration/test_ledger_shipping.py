@@ -194,6 +194,11 @@ def test_what_a_bundle_brought_is_not_forgotten_when_it_comes_again(ledger: Ledg
         arrivals.add_received(conn, "B", [Received("a" * 64, "p" * 64, None, "duplicate")], 2.0)
         row = conn.execute(select(received_frames)).one()
         assert (row.archived_sha256, row.verdict) == ("f" * 64, "duplicate")
+        arrivals.add_received(conn, "B", [Received("a" * 64, "p" * 64, None, "corrupt")], 2.5)
+        assert conn.execute(select(received_frames.c.verdict)).scalar_one() == "duplicate"
+        arrivals.add_received(conn, "C", [Received("a" * 64, "p" * 64, None, "corrupt")], 2.5)
+        kept = select(received_frames.c.verdict).order_by(received_frames.c.bundle)
+        assert conn.execute(kept).scalars().all() == ["duplicate", "corrupt"]
         arrivals.add_receipt(conn, "B", "accepted", "{}", 3.0, "{manifest}")
         arrivals.add_receipt(conn, "B", "duplicate", "{}", 4.0)
 

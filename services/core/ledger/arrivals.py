@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from services.core.ledger.rows import insert_new, upsert
 from services.core.ledger.schema import frames, receipts, received_frames, task_inputs, tasks
 from services.core.ledger.states import advance, record
 from services.core.ledger.telescope import SeenFrame, frame_row
+from transfer.receipt import GOOD
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,18 @@ def quick_looks(conn: Connection, names: Sequence[str]) -> dict[str, str]:
 
 
 def add_received(conn: Connection, bundle: str, came: Sequence[Received], now: float) -> None:
-    """Remember what a bundle brought. A bundle that comes again does not make us forget what was filed from it."""
+    """Remember what a bundle brought.
+
+    A bundle that comes again, perhaps spoilt, does not make us forget what was filed from it before.
+    """
     for frame in came:
         known = conn.execute(
             select(received_frames.c.archived_sha256).where(
                 received_frames.c.bundle == bundle, received_frames.c.sha256 == frame.sha256
             )
         ).scalar_one_or_none()
+        if known is not None and frame.archived_sha256 is None and frame.verdict not in GOOD:
+            continue
         row = {
             "bundle": bundle,
             "sha256": frame.sha256,
@@ -86,8 +92,3 @@ def add_receipt(
     """Keep a copy of what was answered, and of the manifest that was."""
     row = {"bundle": bundle, "verdict": verdict, "document": document, "created_at": now}
     upsert(conn, receipts, row if manifest is None else {**row, "manifest": manifest})
-
-
-def received_of(conn: Connection, sha256: str) -> Sequence[Row]:
-    """Everything that brought a frame."""
-    return conn.execute(select(received_frames).where(received_frames.c.sha256 == sha256)).all()

@@ -16,11 +16,16 @@ from services.core.filesystem import is_network
 from services.core.settings import LedgerSettings
 
 HEAD: Final = "0002"  # the newest file in core/migrations/versions
+READING: Final = "nightferry_reading"
 _MIGRATION_LOCK: Final = 7_264_103  # an arbitrary number of our own for pg_advisory_xact_lock
 
 
 class Ledger:
-    """An open ledger. `begin()` gives a connection inside one transaction, committed at the end or rolled back."""
+    """An open ledger.
+
+    `begin()` gives a connection inside one transaction, committed at the end or rolled back; `read()` one that only
+    reads. On SQLite a reader waits for nobody and nobody waits for it, while writers take turns.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -34,9 +39,19 @@ class Ledger:
         LedgerUnreachable
             The database does not answer (PostgreSQL is down, the disk is full, the lock is held for too long).
         """
+        with self._named_errors(), self.engine.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One transaction that sees one state of the ledger, and is rolled back; errors as of `begin`."""
+        with self._named_errors(), self.engine.connect() as conn:
+            yield conn.execution_options(**{READING: True})
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as conn:
-                yield conn
+            yield
         except (OperationalError, DBAPIError) as error:
             if isinstance(error, OperationalError) or error.connection_invalidated:
                 raise LedgerUnreachable(f"ledger: {_first_line(error)}") from error
@@ -90,6 +105,11 @@ def _sqlite(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _on_begin(conn: Connection) -> None:
+        if conn.get_execution_options().get(READING):
+            conn.exec_driver_sql("BEGIN DEFERRED")
+            conn.exec_driver_sql("PRAGMA query_only=ON")
+            return
+        conn.exec_driver_sql("PRAGMA query_only=OFF")
         # A deferred transaction that first reads and then writes fails at once when another wrote in between;
         # an immediate one waits for its turn.
         conn.exec_driver_sql("BEGIN IMMEDIATE")

@@ -30,6 +30,13 @@ def waiting_for_route(conn: Connection, route: str, *, lossless: bool) -> Sequen
     return conn.execute(query.order_by(frames.c.night, frames.c.expid, frames.c.name)).all()
 
 
+def leave_out(conn: Connection, sha256: str, now: float) -> None:
+    """No route wants this frame; nothing happens when it has moved on meanwhile (another route's thread said so)."""
+    state = conn.execute(select(frames.c.state).where(frames.c.sha256 == sha256)).scalar_one()
+    if state == "seen":
+        advance(conn, "frame", sha256, "unrouted", now=now, reason="the filter of every route leaves it out")
+
+
 def started_exposures(conn: Connection, route: str, keys: Sequence[ExposureKey]) -> set[ExposureKey]:
     """Those exposures of which a bundle of this route carries some frames already."""
     found: set[ExposureKey] = set()

@@ -16,7 +16,7 @@ from transfer.remotes.base import LinkState
 
 SEND_BUFFER: Final = 4 << 20
 NOT_SENT: Final = 512 << 10  # bytes that wait in the kernel behind those in flight: short queues share a file evenly
-LONG_S: Final = 0.005  # round trip from which that is worth its cost in wake-ups
+LONG_S: Final = 0.005  # round trip of a long link
 _NOTSENT_LOWAT: Final = 25  # linux/tcp.h
 _PIDFD_GETFD: Final = 438  # the same number on every architecture
 
@@ -54,14 +54,19 @@ def connect(host: str, port: int, timeout_s: float, made: Callable[[socket.socke
 
 
 def tune(sock: socket.socket, timeout_s: float) -> None:
-    """BBR where the kernel has it, a large send buffer, and an end when nothing is acknowledged for `timeout_s`."""
-    for level, option, value in (
-        (socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr"),
+    """A large send buffer and an end when nothing is acknowledged for `timeout_s`; BBR and short queues on long links.
+
+    On short links BBR's pacing and short queues cost more in wake-ups than they bring.
+    """
+    options: list[tuple[int, int, int | bytes]] = [
         (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
-        *(((socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOT_SENT),) if _is_long(sock) else ()),
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
         (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1, int(timeout_s * 1000))),
-    ):
+    ]
+    if _is_long(sock):
+        options.append((socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr"))
+        options.append((socket.IPPROTO_TCP, _NOTSENT_LOWAT, NOT_SENT))
+    for level, option, value in options:
         with contextlib.suppress(OSError):  # each of them is a help, none is needed
             sock.setsockopt(level, option, value)
 
