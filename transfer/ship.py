@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transfer.bundle import Bundle, open_bundle
 from transfer.documents import is_bundle_id
-from transfer.durable import make_dirs, remove, write_whole
+from transfer.durable import make_dirs, move, write_whole
 from transfer.errors import BadDocument, Corrupt, Incomplete, Refused
 from transfer.manifest import GOOD, Receipt
 from transfer.remotes.base import OnBytes, Put, Remote
@@ -128,7 +128,6 @@ def release(bundle: Bundle, receipt: Receipt, shipped: Path) -> None:
         raise Refused(f"the receipt for {receipt.bundle} ({receipt.verdict}) does not allow to delete its packed copy")
     make_dirs(shipped)
     write_whole(shipped / f"{receipt.bundle}.receipt.json", receipt.to_json())
+    bundle.path.unlink(missing_ok=True)  # before its manifest: a crash in between is seen, and this is done again
     if bundle.manifest_path.exists():
-        write_whole(shipped / f"{receipt.bundle}.json", bundle.manifest_path.read_bytes())
-    remove(bundle.path)
-    remove(bundle.manifest_path)
+        move(bundle.manifest_path, shipped / f"{receipt.bundle}.json")

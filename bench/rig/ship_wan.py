@@ -20,7 +20,8 @@ from rig.server import far_side, masters
 from rig.ship_plan import Bench
 from rig.steering import Senders, running
 
-STREAMS = 8  # connections of ours
+STREAMS = 4  # connections of ours on a line that loses nothing (the default of a route)
+STREAMS_LOSS = 8  # on one that loses packets, as mode `auto` ends up with
 LOSSES = {"loss01": 0.1, "loss1": 1.0}  # percent
 
 
@@ -44,13 +45,14 @@ def course(bench: Bench, shape: Shape) -> Iterator[tuple[Course, Senders, str]]:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=bench.work)))
         link = stack.enter_context(emulated(bench.work, shape, bench.congestion))
         far = stack.enter_context(far_side(root / "far", link))
-        sender = Senders(far, root / "in", "ours", streams=STREAMS)
+        streams = STREAMS_LOSS if shape.loss_percent else STREAMS
+        sender = Senders(far, root / "in", "ours", streams=streams)
         shared = stack.enter_context(masters(far, range(4 if bench.plan.everyone else 1)))
         stack.enter_context(running([sender]))
         place = Course(far, root / "in", root)
         warm_up(place, [sender])
         shared()
-        yield place, sender, f"{shape}, {link.congestion}"
+        yield place, sender, f"{shape}, {link.congestion}, ours with {streams} streams"
 
 
 def sized(

@@ -35,7 +35,8 @@ class RouteContext:
         self.ledger = ledger
         self.spool = spool
         self.stop = stop
-        self.news = threading.Event()
+        self.news = threading.Event()  # something to ship may have come
+        self.sent = threading.Event()  # a bundle lies at the remote: its receipt will come soon
         self.log = get_logger()
         self.outbox = outbox_dir(settings, name)
         self.shipped = settings.state_dir / "shipped" / name

@@ -69,6 +69,7 @@ class Shipper:
             self._look_after(threads)
         for ctx in self._contexts:
             ctx.news.set()
+            ctx.sent.set()
         deadline = time.monotonic() + 4.0
         for thread in threads:
             thread.join(timeout=max(0.0, deadline - time.monotonic()))

@@ -153,6 +153,7 @@ class Sender:
             row = shipping.bundle_row(conn, manifest.bundle)
             if row is not None and row.state == "packed":
                 advance(conn, "bundle", manifest.bundle, "sent", now=now())
+        ctx.sent.set()
         self._done += 1
         self._in_flight.pop(manifest.bundle, None)
         self._order = [name for name in self._order if name != manifest.bundle]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,10 @@ from transfer.status import STATUS_NAME, ReceiverStatus
 AT_ONCE: Final = 200  # receipts asked for in one go
 SWEEP_S: Final = 60.0  # between two looks for what a crash left in the outbox
 SOON_S: Final = 0.25  # while bundles wait for their receipts
+AT_FIRST_S: Final = 0.02  # just after one was sent; doubles up to SOON_S
+TURN_S: Final = (
+    1.0  # so long answers are settled before it is asked again: the newest bundle shall not wait for the oldest
+)
 
 
 class Settler:
@@ -37,6 +42,7 @@ class Settler:
         self._backoff = Backoff(1.0, 60.0)
         self._status_at = float("-inf")
         self._swept_at = float("-inf")
+        self._soon_s = SOON_S
         self.status = ""
 
     def run(self) -> None:
@@ -53,7 +59,11 @@ class Settler:
                     pause_s = min(self._backoff.next_s(), ctx.route.backoff_max_s)
                     self.status = f"no receipts: {error}"
                     ctx.log.warning("no receipts", reason=str(error), pause_s=round(pause_s, 1))
-                ctx.stop.wait(pause_s)
+                    ctx.stop.wait(pause_s)
+                    continue
+                if ctx.sent.wait(pause_s):
+                    ctx.sent.clear()
+                    self._soon_s = AT_FIRST_S
             self._close()
 
     def _close(self) -> None:
@@ -68,7 +78,7 @@ class Settler:
             sent = shipping.bundles_of(conn, ctx.name, "sent")
         if time.monotonic() - self._swept_at > SWEEP_S:
             self._release_accepted()
-        asked = sent[:AT_ONCE]
+        asked = _to_ask(sent)
         if ctx.route.receipts == "readback":
             for row in asked:
                 self._settle(row.bundle, read_back(ctx, row.bundle))
@@ -78,9 +88,13 @@ class Settler:
                 self._remote = ctx.open(1)
             self._hear_status(self._remote)
             answers = fetch_receipts(self._remote, [row.bundle for row in asked]) if asked else {}
+            until = time.monotonic() + TURN_S
             for row in asked:
                 self._answered(row, answers.get(row.bundle))
-        return min(SOON_S, ctx.route.poll_s) if asked else ctx.route.poll_s
+                if time.monotonic() > until:
+                    break
+        self._soon_s = min(2 * self._soon_s, SOON_S)
+        return min(self._soon_s, ctx.route.poll_s) if asked else ctx.route.poll_s
 
     def _status_due(self) -> bool:
         every_s = 5.0 if self._ctx.pressure().pause else 30.0
@@ -159,3 +173,11 @@ class Settler:
             release(bundle, receipt, self._ctx.shipped)
         except (TransferError, OSError) as error:
             self._ctx.log.error("outbox needs a look", manifest=str(manifest), reason=str(error))
+
+
+def _to_ask(sent: Sequence[Any]) -> list[Any]:
+    """Of many bundles the newest first, then the oldest: neither live frames nor the backlog wait for the other."""
+    by_time = sorted(sent, key=lambda row: (row.updated_at, row.bundle))
+    half = AT_ONCE // 2
+    newest = by_time[-half:][::-1]
+    return newest + by_time[: max(0, min(half, len(by_time) - half))]

@@ -125,16 +125,17 @@ def test_a_spoilt_copy_on_a_disk_is_found_by_reading_it_back(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    routes = {"disk": {"url": f"file://{disk}", "receipts": "readback", "poll_s": 3.0}}
+    routes = {"disk": {"url": f"file://{disk}", "receipts": "readback"}}
     site = new_site(sites, tmp_path, routes=routes)
     shutil.copy(night[0], site.camera)
     site.start("watch")
-    site.start("ship")
-    site.wait(lambda: bool(list(disk.glob("inbox/*.json"))), "bundle on the disk")
-    bundle = next(disk.glob("inbox/*.nfb"))
-    data = bytearray(bundle.read_bytes())
+    site.wait(lambda: bool(list((site.state / "outbox").rglob("*.json"))), "bundle")
+    packed = next((site.state / "outbox").rglob("*.nfb"))
+    data = bytearray(packed.read_bytes())
     data[700] ^= 1
-    bundle.write_bytes(data)
+    (disk / "inbox").mkdir()
+    (disk / "inbox" / packed.name).write_bytes(data)  # as long as it should be: it is not sent again
+    site.start("ship")
     site.wait(lambda: "bundle undone" in site.log("ship"), "the spoilt copy")
     site.wait(lambda: site.count("summit", "shipped") == 1, "a good copy")
     assert bytes(data) not in [path.read_bytes() for path in disk.glob("inbox/*.nfb")]

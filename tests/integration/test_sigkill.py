@@ -28,7 +28,7 @@ STEPS = {
     "shipped, not on record": ("ship", "services.shipper.sender:Sender._sent:before:2"),
     "receipt not on record": ("ship", "services.core.ledger.shipping:settle_bundle:before:1"),
     "receipt on record, outbox full": ("ship", "services.shipper.settler:release:before:1"),
-    "outbox half empty": ("ship", "transfer.ship:remove:after:1"),
+    "outbox half empty": ("ship", "transfer.ship:move:before:1"),
     "received, not published": ("receive", "transfer.receive:publish_new:before:2"),
     "published, not on record": ("receive", "services.core.ledger.arrivals:add_arrival:before:2"),
     "published, no receipt": ("receive", "services.receiver.filing:write_receipt:before:1"),
