@@ -12,7 +12,7 @@ CHAOS  ?=
 help:
 	@echo "make demo [DATA=DIR] [ROOT=DIR] [CHAOS=1]   play a night through the whole chain on this host"
 	@echo "make test                                   install what the tests need, lint, test"
-	@echo "make test-slow                              the long campaigns"
+	@echo "make test-slow                              the long campaigns (an hour)"
 	@echo "make lint                                   ruff, mypy, import-linter"
 	@echo "make bench                                  every benchmark, quick"
 

@@ -12,7 +12,7 @@ import numpy as np
 from processors.errors import BadFrame
 from processors.fits import Frame
 from processors.isr import overscan_level
-from processors.provenance import Rejection
+from processors.provenance import Rejection, quick_look
 from processors.statistics import sample
 
 _MOST_SATURATED: Final = 0.02  # fraction of the pixels
@@ -34,6 +34,10 @@ class Level:
 
 def measure_level(frame: Frame, kind: str) -> Level:
     """Level and saturated fraction of a frame; one that cannot be read carries its problem instead."""
+    if approximation := quick_look(frame.headers[0]):
+        return Level(
+            frame.path.name, math.nan, math.nan, f"a quick look ({approximation}): its noise is not the detector's"
+        )
     samples, saturated, pixels = [], 0, 0
     try:
         for setup in frame.setups:

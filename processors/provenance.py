@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from processors.card_text import Card
+from processors.cards import Header
 from processors.identity import FrameIdentity
 
 
@@ -16,6 +17,12 @@ class InputRef:
     name: str
     sha256: str
     role: str = "frame"
+
+
+def quick_look(primary: Header) -> str:
+    """What a primary header says of being an approximation (docs/formats.md section 4.1); empty if it is none."""
+    codec = primary.get("NFCODEC")
+    return "" if codec is None else f"{codec}, noise {primary.get('NFNOISE', '?')} of the sky's sigma"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from processors.geometry import DetectorSetup
 from processors.isr import remove_signature
 from processors.masters import Master
 from processors.planes import MASK_CARDS
-from processors.provenance import InputRef, identity_cards, provenance_cards
+from processors.provenance import InputRef, identity_cards, provenance_cards, quick_look
 
 # Cards of the raw header that a reduced frame keeps; sections, checksums and structure no longer hold.
 _KEPT = (
@@ -35,7 +35,7 @@ _WCS = ("WCSAXES", "CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "CRVAL1", "CRVAL2", "
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A reduced frame on disk. `flags`: NOBIAS and NOFLAT for a missing calibration, and those of the frame."""
+    """A reduced frame on disk. `flags`: NOBIAS, NOFLAT for a missing calibration, QUICKLOOK, and those of the frame."""
 
     path: Path
     inputs: tuple[InputRef, ...]
@@ -78,6 +78,9 @@ def reduce_frame(
         raise BadFrame("it holds none of the instrument's detectors")
     inputs = [InputRef(frame.path.name, sha256 or sha256_of(frame.path))]
     flags = list(frame.identity.flags)
+    approximation = quick_look(frame.headers[0])
+    if approximation:
+        flags.append("QUICKLOOK")
     for master, role, flag in ((bias, "bias", "NOBIAS"), (flat, "flat", "NOFLAT")):
         if master is None:
             flags.append(flag)
@@ -89,6 +92,8 @@ def reduce_frame(
         *provenance_cards("reduced", software, inputs, ()),
         ("NFFLAGS", " ".join(flags), "what is odd about it"),
     ]
+    if approximation:
+        cards.append(("NFQLOOK", approximation, "made from a quick look of the frame"))
     scale = frame.instrument.pixel_scale_arcsec(frame.headers)
     if scale is not None:
         cards.append(("PIXSCALE", scale, "arcsec per pixel"))

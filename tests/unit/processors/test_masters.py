@@ -126,6 +126,15 @@ def test_what_is_missing_is_flagged(make: Maker, tmp_path: Path) -> None:
     assert made.calibrations == ()
 
 
+def test_a_quick_look_is_said_and_makes_no_master(make: Maker, tmp_path: Path) -> None:
+    marks = {"NFCODEC": "hcompress", "NFNOISE": 0.59}
+    made = reduce_frame(make(100.0, OBSTYPE="object", EXPTIME=1.0, **marks), tmp_path / "red.fits")
+    assert "QUICKLOOK" in made.flags
+    assert fits.getheader(made.path)["NFQLOOK"] == "hcompress, noise 0.59 of the sky's sigma"
+    with pytest.raises(NoCalibration, match="a quick look"):
+        build_master("bias", [make(**marks), make(**marks)], tmp_path / "bias.fits")
+
+
 def test_a_master_of_other_detectors_is_refused_and_no_master_is_no_master(make: Maker, tmp_path: Path) -> None:
     known = toy.instruments(tmp_path)
     path = toy.write(tmp_path / "one.fits", {"1": toy.raw_image(0, np.random.default_rng())})
