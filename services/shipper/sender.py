@@ -198,11 +198,15 @@ class Sender:
         self._in_flight.clear()
         before, self._reached = self._reached, (tuple(names), self._moved)
         further = before[0] != tuple(names) or self._moved > before[1] + PROGRESS
-        if self._done or not names or (further and self._moved) or isinstance(error, LedgerUnreachable):
-            return
+        if self._done or not names or (further and self._moved) or isinstance(error, NoSpace | LedgerUnreachable):
+            return  # a full disk at the other end is no bundle's fault, however long it lasts
         limit, reason = ctx.route.max_attempts, f"not shipped after {ctx.route.max_attempts} attempts: {error}"
-        with ctx.ledger.begin() as conn:
-            held = [name for name in names if shipping.count_attempt(conn, name, limit, now(), reason)]
+        try:
+            with ctx.ledger.begin() as conn:
+                held = [name for name in names if shipping.count_attempt(conn, name, limit, now(), reason)]
+        except LedgerUnreachable as away:
+            ctx.log.warning("attempt not counted", reason=str(away))
+            return
         for name in held:
             ctx.alert(f"held:{name}", f"bundle {name} waits in the outbox: {reason}; nightferry retry {name}")
 

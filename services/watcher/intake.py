@@ -6,7 +6,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -20,7 +20,7 @@ from transfer.documents import check_name
 from transfer.errors import Corrupt, Incomplete, NotFits
 from transfer.gzipped import check_gzip
 from transfer.structure import FitsLayout, scan_file
-from transfer.verify import DatasumVerdict
+from transfer.verify import verify_datasums
 
 # A file system stamps changes with the time of its last tick, at most 10 ms ago; a change within the tick of the one
 # before leaves size and mtime as they were. A file is read when its tick is over, so that a later change shows.
@@ -90,11 +90,11 @@ def take_in(path: str, stamp: tuple[int, int], instruments: Instruments, stop: t
         file = cast(BinaryIO, _Stoppable(raw, stop))
         layout = _whole(lambda: _layout(file, stamp[0]))
         meter = _measure(file, layout)
-    if layout is not None:
-        _compare(layout, meter.datasums)
     try:
+        if layout is not None:
+            verify_datasums(layout, meter.datasums)
         identity = instruments.identify(read_headers(file_path), file_path.name)
-    except ProcessorError as error:
+    except (Corrupt, ProcessorError) as error:
         raise NotYet(str(error)) from error
     mtime = _unchanged(file_path.stat(), stamp)
     return SeenFrame(
@@ -151,15 +151,6 @@ def _measure(file: BinaryIO, layout: FitsLayout | None) -> Meter:
     while chunk := file.read(CHUNK):
         meter.update(chunk)
     return meter
-
-
-def _compare(layout: FitsLayout, sums: Sequence[int]) -> None:
-    pairs = zip(layout.hdus, sums, strict=bool(sums))
-    verdicts = [DatasumVerdict(span.index, span.datasum_card, s) for span, s in pairs if span.datasum_card is not None]
-    bad = [verdict for verdict in verdicts if not verdict.ok]
-    if bad:
-        listed = ", ".join(f"HDU {verdict.index}: card {verdict.card}, data {verdict.computed}" for verdict in bad[:3])
-        raise NotYet(f"DATASUM disagrees in {len(bad)} of {len(layout.hdus)} HDUs ({listed})")
 
 
 def _unchanged(found: os.stat_result, stamp: tuple[int, int]) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -262,3 +264,30 @@ def test_a_frame_lost_in_the_archive_is_shipped_again(sites: list[Site], tmp_pat
     assert site.archived() == {path.name: path.read_bytes() for path in night[:3]}
     missing = site.run("ship", "--again", "no-such-frame.fits")
     assert missing.returncode == 1 and "no such frame" in missing.stderr
+
+
+def test_a_full_disk_at_the_other_end_pauses_the_route(sites: list[Site], tmp_path: Path, night: list[Path]) -> None:
+    site = new_site(sites, tmp_path, routes={"centre": {"max_attempts": 1}})
+    inbox = site.centre / "inbox"
+    inbox.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(inbox)]
+    if subprocess.run(small, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a small disk cannot be mounted here (not root?)")
+    try:
+        filler = inbox / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        for path in night[:2]:
+            shutil.copy(path, site.camera)
+        for verb in DAEMONS:
+            site.start(verb)
+        site.wait(lambda: "route:centre:full" in open_alerts(site), "the alert")
+        assert not any(":held:" in alert for alert in open_alerts(site)), "a full disk is no bundle's fault"
+        filler.unlink()
+        site.wait(lambda: site.count("summit", "shipped") == 2, "the frames")
+        site.wait(lambda: open_alerts(site) == {}, "the alert to be over")
+        assert site.archived() == {path.name: path.read_bytes() for path in night[:2]}
+    finally:
+        site.close()
+        subprocess.run(["umount", "--lazy", str(inbox)], check=True)
