@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import statistics
 import subprocess
@@ -38,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from bench.identify import cards
+from bench.rig.rows import Row, row, show
 from bench.rig.watchers import Listener, load
 
 FILES, DIRECTORIES, BURST = 100_000, 300, 30_000
@@ -76,7 +76,7 @@ def put_on_record(camera: Path, state: Path) -> None:
     ledger.close()
 
 
-def rescans(camera: Path, state: Path, rounds: int) -> Iterator[dict[str, object]]:
+def rescans(camera: Path, state: Path, rounds: int) -> Iterator[Row]:
     """Rows `watch.rescan`, `watch.first_rescan` and `watch.memory`."""
     from watchdog.utils.dirsnapshot import DirectorySnapshot
 
@@ -99,7 +99,7 @@ def rescans(camera: Path, state: Path, rounds: int) -> Iterator[dict[str, object
             pairs.append((seconds(watcher.rescan), seconds(lambda: DirectorySnapshot(str(camera)))))
         spool.close()
         ledger.close()
-    yield row("watch.rescan", pairs, "watchdog DirectorySnapshot", "s", files=FILES, directories=DIRECTORIES)
+    yield compared("watch.rescan", pairs, "watchdog DirectorySnapshot", "s", files=FILES, directories=DIRECTORIES)
     starts, peaks = [], []
     for _ in range(max(2, rounds // 2)):
         mine, other = Listener("ours", camera, state), Listener("snapshot", camera, state)
@@ -107,11 +107,11 @@ def rescans(camera: Path, state: Path, rounds: int) -> Iterator[dict[str, object
         peaks.append((mine.peak_mb(), other.peak_mb()))
         mine.end()
         other.end()
-    yield row("watch.first_rescan", starts, "watchdog observer and snapshot", "s", files=FILES)
-    yield row("watch.memory", peaks, "watchdog observer and snapshot", "MB", files=FILES)
+    yield compared("watch.first_rescan", starts, "watchdog observer and snapshot", "s", files=FILES)
+    yield compared("watch.memory", peaks, "watchdog observer and snapshot", "MB", files=FILES)
 
 
-def latencies(camera: Path, state: Path, frames: int, rounds: int) -> Iterator[dict[str, object]]:
+def latencies(camera: Path, state: Path, frames: int, rounds: int) -> Iterator[Row]:
     """Rows `watch.latency.p50` and `.p99`."""
     pixels = np.random.default_rng(1).normal(1000, 30, (512, 512)).astype(">i2").tobytes()
     pixels += bytes(-len(pixels) % 2880)
@@ -139,7 +139,7 @@ def latencies(camera: Path, state: Path, frames: int, rounds: int) -> Iterator[d
     for name, part in (("p50", 50), ("p99", 99)):
         pairs = [(percentile(half["ours"], part), percentile(half["fitsio"], part)) for half in halves]
         extra = {"ours_max": round(max(found["ours"]), 3), "peer_max": round(max(found["fitsio"]), 3)}
-        yield row(f"watch.latency.{name}", pairs, "watchdog and fitsio", "ms", frames=frames, **extra)
+        yield compared(f"watch.latency.{name}", pairs, "watchdog and fitsio", "ms", frames=frames, **extra)
 
 
 def write_frame(path: Path, expid: int, pixels: bytes) -> None:
@@ -157,7 +157,7 @@ def write_frame(path: Path, expid: int, pixels: bytes) -> None:
             file.write(pixels)
 
 
-def bursts(camera: Path, state: Path, rounds: int) -> Iterator[dict[str, object]]:
+def bursts(camera: Path, state: Path, rounds: int) -> Iterator[Row]:
     """Rows `watch.burst` and `watch.burst.seconds`."""
     numbers, ends, made = [], [], []
     for turn in range(rounds):
@@ -175,8 +175,8 @@ def bursts(camera: Path, state: Path, rounds: int) -> Iterator[dict[str, object]
         numbers.append((got["ours"][0], got["plain"][0]))
         ends.append((got["ours"][1], got["plain"][1]))
     extra = {"made_in_s": round(statistics.median(made), 2)}
-    yield row("watch.burst", numbers, "watchdog callback alone", "files", more=True, **extra)
-    yield row("watch.burst.seconds", ends, "watchdog callback alone (of those that it found)", "s", **extra)
+    yield compared("watch.burst", numbers, "watchdog callback alone", "files", more=True, **extra)
+    yield compared("watch.burst.seconds", ends, "watchdog callback alone (of those that it found)", "s", **extra)
 
 
 def wait_for(listener: Listener, number: int, quiet_s: float = 2.0) -> None:
@@ -201,26 +201,15 @@ def percentile(values: Sequence[float], part: int) -> float:
     return sorted(values)[min(len(values) - 1, len(values) * part // 100)]
 
 
-def row(
+def compared(
     name: str, pairs: Sequence[tuple[float, float]], peer: str, unit: str, *, more: bool = False, **extra: object
-) -> dict[str, object]:
-    """Medians of alternate rounds; a ratio above 1 means that we need less, or with `more` that we find more."""
+) -> Row:
+    """A row of alternate rounds (ours, peer); with `more` the greater figure is the better one."""
     mine, other = ([pair[side] for pair in pairs] for side in (0, 1))
-    ratios = [our / their if more else their / our for our, their in pairs]
-    return {
-        "row": name,
-        "ours": round(statistics.median(mine), 3),
-        "peer": round(statistics.median(other), 3),
-        "peer_name": peer,
-        "unit": unit,
-        "ratio": round(statistics.median(ratios), 2),
-        "spread": [round(min(ratios), 2), round(max(ratios), 2)],
-        "rounds": len(pairs),
-        **extra,
-    }
+    return row(name, mine, other, peer, unit, less=not more, **extra)
 
 
-def rows(quick: bool) -> Iterator[dict[str, object]]:
+def rows(quick: bool) -> Iterator[Row]:
     """Every row; files in memory where the host has such a file system, the ledger on the disk."""
     memory = Path("/dev/shm")
     with contextlib.ExitStack() as stack:
@@ -243,8 +232,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     arguments = parser.parse_args()
     for result in rows(arguments.quick):
-        text = "  ".join(f"{key} {value}" for key, value in result.items())
-        print(json.dumps(result) if arguments.json else text, flush=True)
+        show(result, as_json=arguments.json)
 
 
 if __name__ == "__main__":

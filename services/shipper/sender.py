@@ -26,6 +26,9 @@ from transfer.ship import ship_all
 LOOK_AGAIN_S: Final = 1.0  # the order of what is still to go is thought over this often
 AUTO_S: Final = 20.0  # how long mode `auto` ships before it thinks its choice over
 SOON_S: Final = 0.05
+WINDOW: Final = 16  # bundles that may wait for their receipts ...
+WINDOW_PER_S: Final = 200  # ... and so many more for each second of the round trip
+SILENT_S: Final = 30.0  # after so long without a receipt nobody is there to be waited for
 PROGRESS: Final = 1 << 20  # an attempt that got so many bytes further was not in vain
 
 
@@ -79,6 +82,8 @@ class Sender:
         if not self._names(route):
             self.status = "outbox empty"
             return route.poll_s
+        if self._receiver_is_behind():
+            return SOON_S
         self._done = self._moved = 0
         started = time.monotonic()
         ship_all(
@@ -121,6 +126,8 @@ class Sender:
                 return
             if route.mode == "auto" and time.monotonic() - started > AUTO_S:
                 return
+            if self._receiver_is_behind():
+                return
             names = self._names(route)
             if not names:
                 return
@@ -132,6 +139,19 @@ class Sender:
                 undo(ctx, name, f"the packed copy is spoilt: {error}")
                 continue
             yield bundle
+
+    def _receiver_is_behind(self) -> bool:
+        """Whether so many bundles wait for their receipts that a new, live one would stand in a queue at the receiver.
+
+        A receiver that says nothing at all is no reason to wait: what is sent now is there when it comes back.
+        """
+        ctx = self._ctx
+        if ctx.word is None or now() - ctx.word.at > SILENT_S:
+            return False
+        link = self._remote.link() if self._remote is not None else None
+        most = WINDOW + int(WINDOW_PER_S * (link.round_trip_s if link is not None else 0.0))
+        with ctx.ledger.read() as conn:
+            return shipping.count_bundles(conn, ctx.name, "sent") >= most
 
     def _connected(self, route: RouteSettings) -> Remote:
         streams = 1 if route.mode == "serial" else route.streams

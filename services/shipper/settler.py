@@ -144,6 +144,7 @@ class Settler:
             refusals = shipping.refusals(conn, name)
         latency = now() - row.created_at
         ctx.word = Word(now(), receipt.free_bytes, receipt.queue_depth, receipt.oldest_task_s)
+        ctx.news.set()
         fields = {"frames": len(receipt.frames), "seconds": latency, "free_bytes": receipt.free_bytes}
         ctx.spool.write("receipt", fields, {"route": ctx.name, "verdict": receipt.verdict})
         if receipt.verdict in GOOD:
