@@ -33,17 +33,21 @@ def retry_all(settings: Settings, ledger: Ledger, names: set[str] | None) -> lis
     for row in sorted(again):
         if row.route not in settings.routes:
             continue
-        # The shipper finds the mark, throws the packed copy away, and the watcher packs the frames again.
-        directory = outbox_dir(settings, row.route)
-        directory.mkdir(parents=True, exist_ok=True)
-        manifest, mark = directory / f"{row.bundle}.json", directory / f"{UNDO}{row.bundle}"
-        if manifest.exists():
-            manifest.rename(mark)
-        else:
-            mark.touch()
+        mark_for_undoing(settings, row.route, row.bundle)
         done.append((row.bundle, "to be packed again from the raw frames"))
     _resolve(ledger, {name for name, _ in done})
     return done
+
+
+def mark_for_undoing(settings: Settings, route: str, bundle: str) -> None:
+    """The shipper finds the mark, throws the packed copy away, and the watcher packs the frames again."""
+    directory = outbox_dir(settings, route)
+    directory.mkdir(parents=True, exist_ok=True)
+    manifest, mark = directory / f"{bundle}.json", directory / f"{UNDO}{bundle}"
+    if manifest.exists():
+        manifest.rename(mark)
+    else:
+        mark.touch()
 
 
 def _resolve(ledger: Ledger, names: set[str]) -> None:

@@ -148,7 +148,7 @@ def verify_bundle(bundle: Bundle, on_bytes: Callable[[int], None] | None = None)
             if reader.position != entry.offset:
                 raise Corrupt(f"{entry.name} lies at byte {reader.position}, the manifest says {entry.offset}")
             if reader.digest(entry.packed_size) != entry.packed_sha256:
-                raise Corrupt(f"{entry.name}: the packed bytes do not have the manifest's SHA-256")
+                raise Corrupt(f"the packed bytes of {entry.name} do not have the manifest's SHA-256")
             reader.demand(padding(entry.packed_size), entry.name)
         reader.demand(TRAILER, "the end")
         if file.read(1) or reader.sha256 != manifest.sha256:

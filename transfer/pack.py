@@ -16,7 +16,7 @@ from transfer.checksum import sha256_file
 from transfer.codecs.base import Codec, Encoded
 from transfer.codecs.nfz import Nfz
 from transfer.documents import check_name, is_bundle_id
-from transfer.durable import make_dirs, publish, space_checked, temporary, write_whole
+from transfer.durable import make_dirs, publish, remove, space_checked, temporary, write_whole
 from transfer.errors import BadDocument, Incomplete, Refused, TransferError, Unsupported
 from transfer.manifest import FrameEntry, Manifest
 
@@ -86,7 +86,9 @@ def pack(
         raise BadDocument(f"bundle id {bundle!r}: expected 1 to 128 letters, digits, _ or -")
     final = outbox / f"{bundle}.nfb"
     if final.with_suffix(".json").exists():
-        return _same(open_bundle(final), frames)
+        if final.is_file():
+            return _same(open_bundle(final), frames)
+        remove(final.with_suffix(".json"))  # a manifest without its bundle is worth nothing
     make_dirs(outbox)
     tmp = temporary(final)
     try:
@@ -201,10 +203,8 @@ def _same(bundle: Bundle, frames: Sequence[RawFrame]) -> Bundle:
     """The bundle that a run before a crash left, if it holds these frames."""
     there = [(entry.name, entry.size) for entry in bundle.manifest.frames]
     hashes = [entry.sha256 for entry in bundle.manifest.frames]
-    if (
-        there != [(frame.name, frame.size) for frame in frames]
-        or any(frame.sha256 not in {None, sha256} for frame, sha256 in zip(frames, hashes, strict=True))
-        or not bundle.path.is_file()
+    if there != [(frame.name, frame.size) for frame in frames] or any(
+        frame.sha256 not in {None, sha256} for frame, sha256 in zip(frames, hashes, strict=True)
     ):
         raise Refused(f"{bundle.manifest_path} is there already, with other frames")
     return bundle

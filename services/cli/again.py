@@ -17,6 +17,7 @@ def ship_again(config: Path, what: Sequence[str], routes: Sequence[str], as_json
     """Let frames wait again; 1 when something named is not on record or cannot go, else 0."""
     from services.core.ledger import shipping
     from services.core.ledger.engine import now
+    from services.retry import mark_for_undoing
 
     status = 0
     with existing_ledger(config) as (settings, ledger):
@@ -25,6 +26,10 @@ def ship_again(config: Path, what: Sequence[str], routes: Sequence[str], as_json
             raise click.BadParameter(f"there is no route {unknown[0]!r}", param_hint="--route")
         names = list(routes) or list(settings.routes)
         for text in what:
+            with ledger.read() as conn:
+                refused = shipping.refused_with(conn, [frame.sha256 for frame in _frames(conn, text)], names)
+            for route, bundle in refused:  # else the same copy would go again, and its old receipt answer it
+                mark_for_undoing(settings, route, bundle)
             with ledger.begin() as conn:
                 frames = _frames(conn, text)
                 under_way = {frame.sha256: shipping.ship_again(conn, frame.sha256, names, now()) for frame in frames}

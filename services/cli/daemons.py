@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from services.cli.common import json_option
-from services.core.errors import BadSettings
+from services.core.errors import BadSettings, ServiceError
 
 if TYPE_CHECKING:
     from services.core.daemon import Daemon
@@ -46,6 +47,7 @@ def run_daemon(name: str, config: Path, section: str, body: Body) -> None:
     """Settings, log, ledger and spool up; the body until the stop signal; everything down again."""
     from services.core.daemon import Daemon
     from services.core.ledger.engine import open_ledger
+    from services.core.lockfile import locked
     from services.core.log import set_up_logging
     from services.core.metrics.spool import Spool
     from services.core.settings import load_settings
@@ -56,7 +58,10 @@ def run_daemon(name: str, config: Path, section: str, body: Body) -> None:
     set_up_logging(settings.log, daemon=name, site=settings.site)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     daemon = Daemon(name)
-    with daemon.running():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(daemon.running())
+        if name in ("watch", "ship") and not stack.enter_context(locked(settings.state_dir / f".{name}.lock")):
+            raise ServiceError(f"another `nightferry {name}` works on {settings.state_dir}")
         ledger = open_ledger(settings.ledger)
         spool = Spool(settings.metrics_spool, settings.site, settings.metrics.keep_points)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +83,15 @@ def unset(name: str, keys: tuple[str, ...], config: Path) -> int:
     """Let the settings file hold again for KEYS, or for everything."""
     from services.core.ledger.engine import now
     from services.core.ledger.route_values import drop_values
+    from services.core.route_settings import CHANGEABLE
 
+    for key in keys:
+        if key not in CHANGEABLE:
+            raise click.BadParameter(f"{key!r}: expected one of {', '.join(CHANGEABLE)}", param_hint="KEY")
     with existing_ledger(config) as (settings, ledger):
         _known(name, settings)
         with ledger.begin() as conn:
-            dropped = drop_values(conn, name, list(keys) or None, now())
+            dropped = drop_values(conn, name, list(keys or CHANGEABLE), now())
     say(f"{name}: {dropped} value(s) unset; the settings file holds")
     return 0
 
@@ -117,6 +122,7 @@ def _row(name: str, settings: Any, ledger: Any) -> dict[str, Any]:
     from services.core.ledger import shipping
     from services.core.ledger.alerts import open_alerts
     from services.core.ledger.route_values import values
+    from services.core.route_settings import CHANGEABLE
     from services.routes.book import RouteBook, effective
 
     wanting = RouteBook(settings, ledger).wanting()
@@ -136,7 +142,7 @@ def _row(name: str, settings: Any, ledger: Any) -> dict[str, Any]:
         "codec": now_so.codec,
         "streams": now_so.streams,
         "paused": now_so.paused,
-        "changed": dict(changed),
+        "changed": {key: value for key, value in changed.items() if key in CHANGEABLE},
         "frames_waiting": waiting,
         "bundles": states,
         "alerts": alerts,
@@ -144,17 +150,18 @@ def _row(name: str, settings: Any, ledger: Any) -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    table = Table(
-        "route", "mode", "codec", "streams", "frames waiting", "packed", "sent", "held", "refused", "accepted"
-    )
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    states = ("packed", "sent", "held", "refused", "accepted")
+    table = Table("route", "mode", "codec", "waiting", *states, box=SIMPLE, padding=(0, 1), pad_edge=False)
+    table.columns[0].no_wrap = True
     for row in rows:
-        mode = f"{row['mode']} (paused)" if row["paused"] else row["mode"]
-        numbers = [str(number) for number in row["bundles"].values()]
-        table.add_row(row["route"], mode, row["codec"], str(row["streams"]), str(row["frames_waiting"]), *numbers)
+        mode = f"{row['mode']} ×{row['streams']}" + (", paused" if row["paused"] else "")
+        numbers = [str(row["bundles"][state] or "-") for state in states]
+        table.add_row(row["route"], mode, row["codec"], str(row["frames_waiting"] or "-"), *numbers)
     console.print(table)
     for row in rows:
         for key, value in sorted(row["changed"].items()):

@@ -55,4 +55,6 @@ def _state(frame: Any, bundles: Sequence[Any], lossless: bool) -> tuple[str, str
     for state, words in (("refused", "refused"), ("held", "attempts used up")):
         if row := states.get(state):
             return "stuck", f"{words}: {row.reason or 'no reason on record'} (bundle {row.bundle})"
+    if frame.state in ("unrouted", "shipped"):
+        return "stuck", "the route did not want it when it was taken: nightferry ship --again"
     return "moving", "not packed yet" if not bundles else "the lossless copy is not packed yet"

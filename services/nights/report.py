@@ -102,4 +102,6 @@ def closing(outcome: Outcome) -> str:
         1: "not whole: a person must look",
         3: "not finished: run it again",
     }
-    return f"Night {outcome.night}: {words[outcome.exit_code]}"
+    missing = sum(gap.last - gap.first + 1 for gap in outcome.sealed.manifest.gaps)
+    gaps = f"; {missing} exposure numbers are missing from what the camera wrote" if missing else ""
+    return f"Night {outcome.night}: {words[outcome.exit_code]}{gaps}"

@@ -14,12 +14,14 @@ from processors.header import read_headers
 from processors.identity import FrameIdentity
 from processors.instrument import load_instruments
 from services.core.ledger import arrivals, centre
+from services.core.ledger.alerts import raise_alert
 from services.core.ledger.arrivals import Received
 from services.core.ledger.engine import Ledger, now
 from services.core.ledger.telescope import SeenFrame
 from services.core.log import get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
+from services.receiver.healing import set_rotten_aside
 from transfer.bundle import read_document
 from transfer.durable import fsync_dir
 from transfer.errors import BadDocument, Corrupt
@@ -105,10 +107,22 @@ class Filing:
         self._identities[entry.sha256] = identity
         directory = PurePosixPath(identity.instrument, identity.night)
         if entry.fidelity.lossless:
+            self._make_room(entry)
             return directory
         with self._ledger.read() as conn:
             better = arrivals.is_lossless(conn, entry.sha256)
         return None if better else directory / QUICK_LOOK
+
+    def _make_room(self, entry: FrameEntry) -> None:
+        """A file of this frame that has rotted in the archive makes place for the good one that has come."""
+        with self._ledger.read() as conn:
+            aside = set_rotten_aside(conn, self._archive, self._root / "quarantine", entry.sha256)
+        if aside is None:
+            return
+        words = f"{entry.name} had another content in the archive than was filed: set aside as {aside}, filed anew"
+        get_logger().error("rotten file set aside", frame=entry.name, where=str(aside))
+        with self._ledger.begin() as conn:
+            raise_alert(conn, f"archive:{entry.sha256[:16]}", words, now(), severity=2)
 
     def _record(self, accepted: Accepted) -> list[bytes]:
         filed = [frame for frame in accepted.frames if frame.verdict in GOOD and frame.path is not None]

@@ -19,6 +19,7 @@ from services.core.ledger.engine import Ledger
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
 from services.receiver.filing import Filing
+from services.receiver.healing import all_filed
 from services.receiver.lock import inbox_lock
 from services.receiver.nights import Nights
 from transfer.bundle import Bundle, open_bundle, read_document
@@ -117,6 +118,8 @@ class Importer:
     ) -> None:
         assert settings.receive is not None and settings.archive_dir is not None
         self._root = settings.receive.root
+        self._archive = settings.archive_dir
+        self._ledger = ledger
         self._remote = FileRemote(self._root)
         self._stop = stop
         self._note = note
@@ -158,7 +161,7 @@ class Importer:
         try:
             bundle = open_bundle(path)
             receipt = self._receipt(bundle)
-            if receipt is not None and receipt.verdict in GOOD:
+            if receipt is not None and receipt.verdict in GOOD and self._still_there(bundle):
                 return Imported(path, path.stem, "duplicate", "answered before")
             ship(bundle, self._remote)
         except TransferError as error:
@@ -170,6 +173,11 @@ class Importer:
             return Imported(path, path.stem, "unanswered", "stopped before the receiver answered")
         reasons = "; ".join(f"{frame.name}: {frame.reason}" for frame in receipt.frames if frame.reason)
         return Imported(path, path.stem, receipt.verdict, reasons or None)
+
+    def _still_there(self, bundle: Bundle) -> bool:
+        """Whether the archive still holds every frame of it; else the disk may be what brings them back."""
+        with self._ledger.read() as conn:
+            return all_filed(conn, self._archive, {entry.sha256 for entry in bundle.manifest.frames})
 
     def _receipt(self, bundle: Bundle) -> Receipt | None:
         """The answer to this very manifest; None while it is in the inbox, where an answer would be of before."""

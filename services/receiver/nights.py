@@ -100,6 +100,10 @@ class Nights:
             except (OSError, SQLAlchemyError, ServiceError, TransferError) as error:
                 self._put_off(name, error)
                 continue
+            except Exception as error:  # noqa: BLE001  one letter of a stranger must not stop the receiver
+                self._log.exception("defect", name=name)
+                self._put_off(name, error)
+                continue
             self._later.pop(name, None)
             self.status = "no night to verify"
             if answer is not None:
@@ -228,7 +232,8 @@ class Nights:
 
     def _refuse(self, letter: Letter, reason: str) -> NightAnswer | None:
         """Set a bad file aside with the reason; answered where its name says whom."""
-        self._log.error("night manifest refused", name=letter.path.name, reason=reason)
+        name = letter.path.name.encode(errors="backslashreplace").decode()  # whoever put it there chose its name
+        self._log.error("night manifest refused", name=name, reason=reason)
         named = parse_stem(letter.path.stem)
         answer = None
         if named is not None and letter.sha256:
@@ -236,7 +241,7 @@ class Nights:
             self._answer(answer)
         with self._ledger.begin() as conn:
             about = "refused" if named is None else f"{named[0]}-{named[1]}"
-            raise_alert(conn, f"night:{about}", f"{letter.path.name} was refused: {reason}", now())
+            raise_alert(conn, f"night:{about}", f"{name} was refused: {reason}", now())
         quarantine(self._root, letter, reason)
         return answer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,13 +33,20 @@ def turn_of(route: RouteSettings, *, science_first: bool = False) -> Turn:
 
 
 def choose_batch(
-    conn: Connection, name: str, route: RouteSettings, wanting: Wanting, drain: float, now: float
+    conn: Connection,
+    name: str,
+    route: RouteSettings,
+    wanting: Wanting,
+    drain: float,
+    now: float,
+    later: Collection[str] = (),
 ) -> Choice:
-    """The next bundle of a route, unless its outbox holds `ahead_bundles` already."""
+    """The next bundle of a route, unless its outbox holds `ahead_bundles`; frames put off till `later` are left out."""
     waiting, unrouted = [], []
-    for frame in shipping.waiting_for_route(conn, name, lossless=False):
+    # Not lossy (any more): what went as a quick look only waits for its pixels like the others.
+    for frame in shipping.waiting_for_route(conn, name, lossless=not route.lossy):
         wanted = wanting(frame)
-        if name in wanted:
+        if name in wanted and frame.sha256 not in later:
             waiting.append(frame)
         elif not wanted:
             unrouted.append(frame)
@@ -50,8 +57,11 @@ def choose_batch(
     due = due_batches(_grouped(conn, name, waiting), how, turn, now)
     if due:
         return Choice(due[0], unrouted=tuple(unrouted))
-    if route.lossy and route.follow_up != "none" and not waiting and not shipping.count_bundles(conn, name, "packed"):
+    # In mode endofnight what came after the drain waits for the next one, and holds nothing up.
+    blocked = bool(waiting) and route.mode != "endofnight"
+    if route.lossy and route.follow_up != "none" and not blocked and not shipping.count_bundles(conn, name, "packed"):
         twins = [frame for frame in shipping.waiting_for_route(conn, name, lossless=True) if name in wanting(frame)]
+        twins = [frame for frame in twins if frame.sha256 not in later]
         due = due_batches(_grouped(conn, name, twins), how, turn, now)
         return Choice(due[0] if due else None, follow_up=True, unrouted=tuple(unrouted))
     return Choice(None, unrouted=tuple(unrouted))

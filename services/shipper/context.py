@@ -41,6 +41,8 @@ class RouteContext:
         self.outbox = outbox_dir(settings, name)
         self.shipped = settings.state_dir / "shipped" / name
         self.word: Word | None = None
+        self.undoing = threading.Lock()  # both threads throw packed copies away
+        self.kept = settings.state_dir / "quarantine" / "bundles"
         self.throttle = Throttle(self._limit, stop)
         self._pressure = Pressure()
 
@@ -80,14 +82,14 @@ class RouteContext:
 
     def alert(self, about: str, message: str, severity: int = 1) -> None:
         """Raise an alert of this route; it is logged, and a metric, when it is new."""
-        self.log.error("alert", about=about, message=message)
         try:
             with self.ledger.begin() as conn:
                 new = raise_alert(conn, f"route:{self.name}:{about}", message, now(), severity)
         except LedgerUnreachable as error:
-            self.log.error("alert not recorded", about=about, reason=str(error))
+            self.log.error("alert not recorded", about=about, message=message, reason=str(error))
             return
         if new:
+            self.log.error("alert", about=about, message=message)
             fields: dict[str, Field] = {"message": message, "severity": severity}
             self.spool.write("alert", fields, {"route": self.name, "about": about.split(":", maxsplit=1)[0]})
 
@@ -101,3 +103,8 @@ class RouteContext:
         limits = [self.route.bandwidth.limit_mbit_s(datetime.now(UTC)), self._pressure.mbit_s]
         known = [limit for limit in limits if limit is not None]
         return min(known) * MBIT if known else None
+
+
+def as_opened(route: RouteSettings) -> tuple[object, ...]:
+    """A route as far as its connections depend on it; another number of streams needs no new ones."""
+    return route.url, route.key_file, route.known_hosts, route.timeout_s, route.transport

@@ -16,10 +16,10 @@ from services.core.route_settings import RouteSettings
 from services.routes.choice import turn_of
 from services.routes.order import PackedBundle, ship_order
 from services.shipper.autopilot import Autopilot
-from services.shipper.context import RouteContext
+from services.shipper.context import RouteContext, as_opened
 from services.shipper.undo import undo
 from transfer.bundle import Bundle, open_bundle
-from transfer.errors import BadDocument, HostKeyMismatch, NoSpace, Refused, TransferError
+from transfer.errors import BadDocument, HostKeyMismatch, NoSpace, Refused, TransferError, Unreachable
 from transfer.remotes.base import Remote
 from transfer.ship import ship_all
 
@@ -29,7 +29,6 @@ SOON_S: Final = 0.05
 WINDOW: Final = 16  # bundles that may wait for their receipts ...
 WINDOW_PER_S: Final = 200  # ... and so many more for each second of the round trip
 SILENT_S: Final = 30.0  # after so long without a receipt nobody is there to be waited for
-PROGRESS: Final = 1 << 20  # an attempt that got so many bytes further was not in vain
 
 
 class Sender:
@@ -48,7 +47,7 @@ class Sender:
         self._reached: tuple[tuple[str, ...], int] = ((), 0)
         self._auto = Autopilot(ctx)
         self._stopped_by: tuple[object, ...] | None = None
-        self._troubled = False
+        self._troubled = True  # alerts may be open from before the start
         self.status = "starting"
 
     def run(self) -> None:
@@ -59,6 +58,9 @@ class Sender:
                 try:
                     pause_s = self._round()
                 except (TransferError, LedgerUnreachable, OSError) as error:
+                    pause_s = self._failed(error)
+                except Exception as error:
+                    self._ctx.log.exception("defect")
                     pause_s = self._failed(error)
                 if ctx.news.wait(pause_s) and not ctx.stop.is_set():
                     # The news of a manifest comes a moment before the ledger knows of its bundle.
@@ -83,7 +85,7 @@ class Sender:
             self.status = "outbox empty"
             return route.poll_s
         if self._receiver_is_behind():
-            return SOON_S
+            return LOOK_AGAIN_S  # a receipt is news, and ends the pause
         self._done = self._moved = 0
         started = time.monotonic()
         ship_all(
@@ -155,10 +157,10 @@ class Sender:
 
     def _connected(self, route: RouteSettings) -> Remote:
         streams = 1 if route.mode == "serial" else route.streams
-        if self._remote is None or self._opened_for != _as_opened(route):
+        if self._remote is None or self._opened_for != as_opened(route):
             self._close()
             self._remote = self._ctx.open(streams)
-            self._opened_for = _as_opened(route)
+            self._opened_for = as_opened(route)
         else:
             self._remote.set_streams(streams)
         return self._remote
@@ -187,19 +189,25 @@ class Sender:
     def _worked(self) -> None:
         self._backoff.reset()
         if self._troubled:
-            self._troubled = False
             for about in ("unreachable", "refused", "full", "host_key"):
                 self._ctx.resolve(about)
+            self._troubled = False
 
     def _failed(self, error: Exception) -> float:
         ctx, self._troubled = self._ctx, True
-        self._close()
+        if self._remote is not None:
+            self._remote.close()  # and keep it: it remembers which pieces of a half-sent bundle have arrived
+        names = sorted(self._in_flight)
+        before, self._reached = self._reached, (tuple(names), self._moved)
+        further = bool(self._moved) and (before[0] != tuple(names) or self._moved > before[1])
+        if self._done or further:
+            self._backoff.reset()  # the line carries something: the pauses begin anew
         pause_s = self._backoff.next_s()
         self.status = f"waiting: {error}"
         kind = type(error).__name__
         ctx.log.warning("route pauses", error=kind, reason=str(error), pause_s=round(pause_s, 1))
         ctx.spool.write("route_error", {"pause_s": pause_s, "reason": str(error)}, {"route": ctx.name, "error": kind})
-        self._count_attempts(error)
+        self._count_attempts(error, names, through=bool(self._done) or further)
         if isinstance(error, HostKeyMismatch):
             self._stopped_by = self._trust(ctx.route)
             self.status = f"stopped: {error}"
@@ -212,13 +220,17 @@ class Sender:
             ctx.alert("unreachable", str(error))
         return pause_s
 
-    def _count_attempts(self, error: Exception) -> None:
-        """Bundles that were on their way in vain: none of them got through, nor any further than the last time."""
-        ctx, names = self._ctx, sorted(self._in_flight)
+    def _count_attempts(self, error: Exception, names: list[str], *, through: bool) -> None:
+        """Bundles that were on their way in vain: none of them got through, nor any further than the last time.
+
+        What is refused while others get through is refused for its own sake.
+        """
+        ctx = self._ctx
         self._in_flight.clear()
-        before, self._reached = self._reached, (tuple(names), self._moved)
-        further = before[0] != tuple(names) or self._moved > before[1] + PROGRESS
-        if self._done or not names or (further and self._moved) or isinstance(error, NoSpace | LedgerUnreachable):
+        nobody_there = isinstance(error, Unreachable) and not self._moved
+        if not names or nobody_there or (through and not isinstance(error, Refused)):
+            return
+        if isinstance(error, NoSpace | LedgerUnreachable):
             return  # a full disk at the other end is no bundle's fault, however long it lasts
         limit, reason = ctx.route.max_attempts, f"not shipped after {ctx.route.max_attempts} attempts: {error}"
         try:
@@ -241,8 +253,3 @@ class Sender:
         if self._remote is not None:
             self._remote.close()
             self._remote = None
-
-
-def _as_opened(route: RouteSettings) -> tuple[object, ...]:
-    """A route as far as its connections depend on it; another number of streams needs no new ones."""
-    return route.url, route.key_file, route.known_hosts, route.timeout_s, route.transport

@@ -14,7 +14,7 @@ from services.core.ledger.engine import now
 from services.core.ledger.states import advance
 from services.core.log import bound
 from services.routes.pressure import Word
-from services.shipper.context import RouteContext
+from services.shipper.context import RouteContext, as_opened
 from services.shipper.readback import read_back
 from services.shipper.undo import finish_all, undo
 from transfer.bundle import Bundle, open_bundle
@@ -39,6 +39,7 @@ class Settler:
     def __init__(self, ctx: RouteContext) -> None:
         self._ctx = ctx
         self._remote: Remote | None = None
+        self._opened_for: tuple[object, ...] = ()
         self._backoff = Backoff(1.0, 60.0)
         self._status_at = float("-inf")
         self._swept_at = float("-inf")
@@ -54,7 +55,9 @@ class Settler:
                     pause_s = self._round()
                     self._backoff.reset()
                     self.status = ""
-                except (TransferError, LedgerUnreachable, OSError) as error:
+                except Exception as error:
+                    if not isinstance(error, TransferError | LedgerUnreachable | OSError):
+                        ctx.log.exception("defect")
                     self._close()
                     pause_s = min(self._backoff.next_s(), ctx.route.backoff_max_s)
                     self.status = f"no receipts: {error}"
@@ -76,25 +79,42 @@ class Settler:
         finish_all(ctx)
         with ctx.ledger.read() as conn:
             sent = shipping.bundles_of(conn, ctx.name, "sent")
+            # A receiver that was away for long answers at last what was given up here meanwhile.
+            held = shipping.bundles_of(conn, ctx.name, "held")
         if time.monotonic() - self._swept_at > SWEEP_S:
             self._release_accepted()
-        asked = _to_ask(sent)
         if ctx.route.receipts == "readback":
-            for row in asked:
-                self._settle(row.bundle, read_back(ctx, row.bundle))
+            self._read_back(_to_ask(sent))
             return ctx.route.poll_s
+        asked = _to_ask([*sent, *held])
         if asked or (ctx.route.pressure and self._status_due()):
-            if self._remote is None:
-                self._remote = ctx.open(1)
-            self._hear_status(self._remote)
-            answers = fetch_receipts(self._remote, [row.bundle for row in asked]) if asked else {}
+            remote = self._connected()
+            self._hear_status(remote)
+            answers = fetch_receipts(remote, [row.bundle for row in asked]) if asked else {}
             until = time.monotonic() + TURN_S
             for row in asked:
                 self._answered(row, answers.get(row.bundle))
                 if time.monotonic() > until:
                     break
         self._soon_s = min(2 * self._soon_s, SOON_S)
-        return min(self._soon_s, ctx.route.poll_s) if asked else ctx.route.poll_s
+        return min(self._soon_s, ctx.route.poll_s) if sent else ctx.route.poll_s
+
+    def _connected(self) -> Remote:
+        route = self._ctx.route
+        if self._remote is None or self._opened_for != as_opened(route):
+            self._close()
+            self._remote = self._ctx.open(1)
+            self._opened_for = as_opened(route)
+        return self._remote
+
+    def _read_back(self, sent: Sequence[Any]) -> None:
+        for row in sent:
+            try:
+                receipt = read_back(self._ctx, row.bundle)
+            except BadDocument as error:  # our own manifest: the others shall not wait for it
+                undo(self._ctx, row.bundle, f"the packed copy is spoilt: {error}")
+                continue
+            self._settle(row.bundle, receipt)
 
     def _status_due(self) -> bool:
         every_s = 5.0 if self._ctx.pressure().pause else 30.0
@@ -118,9 +138,10 @@ class Settler:
         ctx = self._ctx
         if isinstance(receipt, BadDocument):
             ctx.alert(f"receipt:{row.bundle}", f"the receipt of {row.bundle} is not readable: {receipt}")
-        elif receipt is not None and receipt.manifest_sha256 == row.manifest_sha256:
+            receipt = None  # shipped again when its time is over, it is answered anew
+        if receipt is not None and receipt.manifest_sha256 == row.manifest_sha256:
             self._settle(row.bundle, receipt)
-        elif now() - row.updated_at > ctx.route.receipt_overdue_s:
+        elif row.state == "sent" and now() - row.updated_at > ctx.route.receipt_overdue_s:
             reason = "no receipt in time: to be shipped again"
             ctx.log.warning("no receipt: shipping again", bundle=row.bundle)
             with ctx.ledger.begin() as conn:
@@ -137,7 +158,7 @@ class Settler:
         wanting = ctx.book.wanting()
         with ctx.ledger.begin() as conn:
             row = shipping.bundle_row(conn, name)
-            if row is None or row.state != "sent":
+            if row is None or row.state not in ("sent", "held"):
                 return
             document = receipt.to_json().decode()
             shipping.settle_bundle(conn, name, receipt.verdict, document, wanting, now(), reasons or None)
@@ -149,7 +170,8 @@ class Settler:
         ctx.spool.write("receipt", fields, {"route": ctx.name, "verdict": receipt.verdict})
         if receipt.verdict in GOOD:
             self._release(ctx.outbox / f"{name}.json", receipt)
-            ctx.resolve(f"bundle:{name}")
+            for about in ("bundle", "held", "receipt"):
+                ctx.resolve(f"{about}:{name}")
             ctx.log.info("bundle accepted", bundle=name, verdict=receipt.verdict, seconds=round(latency, 2))
             return
         ctx.log.error("bundle not accepted", bundle=name, verdict=receipt.verdict, reason=reasons)

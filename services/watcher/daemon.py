@@ -17,8 +17,9 @@ from typing import Final
 from processors.instrument import load_instruments
 from services.core.daemon import Daemon
 from services.core.errors import ServiceError
-from services.core.ledger import telescope
+from services.core.ledger import shipping, telescope
 from services.core.ledger.engine import Ledger
+from services.core.ledger.engine import now as ledger_time
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
 from services.routes.book import RouteBook
@@ -47,8 +48,8 @@ class Watcher:
         self._matches = Matcher(self._watch.patterns)
         self._events = Events(self._watch, daemon.wake.set)
         instruments = load_instruments(settings.instruments_dirs)
-        notes = Notes(settings.state_dir / "quarantine")
-        self._recorder = Recorder(ledger, spool, instruments, notes, daemon.stop, daemon.wake.set)
+        self._notes = Notes(settings.state_dir / "quarantine")
+        self._recorder = Recorder(ledger, spool, instruments, self._notes, daemon.stop, daemon.wake.set)
         self._book = RouteBook(settings, ledger)
         self._outboxes = [Outbox(settings, name, self._book, ledger, spool, self._forget) for name in settings.routes]
         self._candidates: dict[str, Candidate] = {}
@@ -66,6 +67,7 @@ class Watcher:
             self.known = telescope.known_files(conn)
         for outbox in self._outboxes:
             outbox.recover()
+        self._reconsider()
         self._events.start()
         self._recorder.start()
         for outbox in self._outboxes:
@@ -92,6 +94,7 @@ class Watcher:
         if self._daemon.reload.is_set():
             self._daemon.reload.clear()
             self._book.reload(self._config)
+            self._reconsider()
             self._wake_outboxes()
         if not all(outbox.alive() for outbox in self._outboxes) and not self._daemon.stop.is_set():
             raise ServiceError("a packing thread has ended")  # its last words are in the log
@@ -158,6 +161,11 @@ class Watcher:
         if not unchanged:
             self._notice(path)  # it has become another file meanwhile
 
+    def _reconsider(self) -> None:
+        wanting = self._book.wanting()
+        with self._ledger.begin() as conn:
+            shipping.reconsider(conn, wanting, ledger_time())
+
     def _wake_outboxes(self) -> None:
         for outbox in self._outboxes:
             outbox.wake()
@@ -171,8 +179,23 @@ class Watcher:
         """Walk over everything: what is not on record as it is becomes a candidate."""
         started = time.monotonic()
         found = sum(self._walk(str(root)) for root in self._watch.dirs)
+        self._forget_gone()
         self._walked_at = time.monotonic()
         self._spool.write("watcher_walk", {"files": found, "seconds": time.monotonic() - started})
+
+    def _forget_gone(self) -> None:
+        """Quarantined files that somebody has removed need no person any more."""
+        with self._ledger.read() as conn:
+            gone = [row.path for row in telescope.quarantined_files(conn) if not os.path.lexists(row.path)]
+        if not gone:
+            return
+        with self._ledger.begin() as conn:
+            for path in gone:
+                telescope.forget_file(conn, path)
+        for path in gone:
+            self._notes.remove(path)
+            self.known.pop(path, None)
+            self._log.info("quarantined file is gone", path=path)
 
     def _walk(self, root: str) -> int:
         found = 0

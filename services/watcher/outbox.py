@@ -15,7 +15,6 @@ from services.core.errors import LedgerUnreachable
 from services.core.ledger import shipping, telescope
 from services.core.ledger.engine import Ledger, now
 from services.core.ledger.shipping import NewBundle
-from services.core.ledger.states import advance
 from services.core.log import bound, get_logger
 from services.core.metrics.spool import Spool
 from services.core.route_settings import RouteSettings
@@ -23,6 +22,7 @@ from services.core.settings import Settings
 from services.core.version import SOFTWARE
 from services.routes.book import RouteBook
 from services.routes.choice import Choice, choose_batch
+from services.watcher.putoff import PutOff
 from transfer.bundle import open_bundle
 from transfer.codecs.base import Codec
 from transfer.codecs.registry import codec_named
@@ -64,6 +64,7 @@ class Outbox:
         self._dir.mkdir(parents=True, exist_ok=True)
         self._log = get_logger()
         self._backoff = Backoff(1.0, 60.0)
+        self._put_off = PutOff(name, ledger)
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -125,6 +126,9 @@ class Outbox:
                 except LedgerUnreachable as error:
                     pause_s = self._backoff.next_s()
                     self._log.warning("packing pauses", reason=str(error), pause_s=round(pause_s, 1))
+                except Exception:  # noqa: BLE001  one route's defect must not stop the others
+                    pause_s = self._backoff.next_s()
+                    self._log.exception("defect")
                 if pause_s > 0 and not stop.is_set():
                     self._news.wait(pause_s)
 
@@ -134,7 +138,7 @@ class Outbox:
         wanting = self._book.wanting()
         drain = float(self._book.values(self._name).get("drain", 0.0))
         with self._ledger.read() as conn:
-            choice = choose_batch(conn, self._name, route, wanting, drain, now())
+            choice = choose_batch(conn, self._name, route, wanting, drain, now(), self._put_off.frames())
         if choice.unrouted:
             with self._ledger.begin() as conn:
                 for frame in choice.unrouted:
@@ -168,6 +172,7 @@ class Outbox:
             self._give_back(batch, error)
             return False
         self._backoff.reset()
+        self._put_off.packed()
         manifest = bundle.manifest
         self._record(manifest, bundle.manifest_sha256)
         seconds = time.monotonic() - started
@@ -195,13 +200,17 @@ class Outbox:
         """A frame changed or vanished after it was seen: set those aside, so that the others go on; the rest waits."""
         self._log.error("not packed", frames=[row.name for row in batch], error=str(error))
         gone = [(row, reason) for row in batch if (reason := _no_longer_there(row)) is not None]
+        if not gone:
+            self._put_off.add(batch, error)
+        paths: list[str] = []
         with self._ledger.begin() as conn:
             for row, reason in gone:
                 # Set aside, so that the others go on; when a walk finds the file again it is taken up again.
-                advance(conn, "frame", row.sha256, "quarantined", now=now(), reason=reason)
-                telescope.forget_file(conn, row.path)
+                telescope.set_aside(conn, row.sha256, reason, now())
+                paths += telescope.forget_files(conn, row.sha256, row.path)
+        for path in paths:
+            self._forget(path)
         for row, reason in gone:
-            self._forget(row.path)
             self._log.error("quarantined", frame=row.name, reason=reason)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, delete, exists, func, insert, select, tuple_
 
+from services.core.ledger.alerts import resolve_alert
 from services.core.ledger.rows import insert_new, upsert
 from services.core.ledger.schema import bundle_frames, bundles, events, frames, receipts
 from services.core.ledger.states import advance, record
@@ -85,8 +86,19 @@ def settle_frame(conn: Connection, sha256: str, wanting: Wanting, now: float) ->
     if state == "seen" and wanted and _covers(conn, sha256, wanted, accepted_only=False):
         advance(conn, "frame", sha256, "packed", now=now)
         state = "packed"
-    if state == "packed" and _covers(conn, sha256, wanted, accepted_only=True):
+    if state == "packed" and wanted and _covers(conn, sha256, wanted, accepted_only=True):
         advance(conn, "frame", sha256, "shipped", now=now)
+
+
+def reconsider(conn: Connection, wanting: Wanting, now: float) -> None:
+    """Routes came, went or changed: frames that are under way stand as the routes of now want them."""
+    for frame in conn.execute(
+        select(frames).where(frames.c.state.in_(("seen", "packed"))).order_by(frames.c.sha256)
+    ).all():
+        wanted = wanting(frame)
+        if frame.state == "packed" and not (wanted and _covers(conn, frame.sha256, wanted, accepted_only=False)):
+            advance(conn, "frame", frame.sha256, "seen", now=now, reason="the routes have changed")
+        settle_frame(conn, frame.sha256, wanting, now)
 
 
 def _covers(conn: Connection, sha256: str, wanted: Mapping[str, bool], *, accepted_only: bool) -> bool:
@@ -181,12 +193,13 @@ def count_attempt(conn: Connection, bundle: str, limit: int, now: float, reason:
 
 def release_held(conn: Connection, now: float, names: Iterable[str] | None = None) -> int:
     """Held bundles (all, or these) go into the outbox's queue again; how many."""
-    query = select(bundles.c.bundle).where(bundles.c.state == "held")
+    query = select(bundles.c.bundle, bundles.c.route).where(bundles.c.state == "held")
     if names is not None:
         query = query.where(bundles.c.bundle.in_(list(names)))
-    found = conn.execute(query.order_by(bundles.c.bundle)).scalars().all()
-    for bundle in found:
+    found = conn.execute(query.order_by(bundles.c.bundle)).all()
+    for bundle, route in found:
         advance(conn, "bundle", bundle, "packed", now=now, reason="asked again", attempts=0)
+        resolve_alert(conn, f"route:{route}:held:{bundle}", now)
     return len(found)
 
 
@@ -219,6 +232,14 @@ def ship_again(conn: Connection, sha256: str, routes: Sequence[str], now: float)
             conn.execute(delete(bundles).where(bundles.c.bundle == bundle))
     _wait_again(conn, sha256, now, "to be shipped again")
     return on_their_way
+
+
+def refused_with(conn: Connection, names: Sequence[str], routes: Sequence[str]) -> list[tuple[str, str]]:
+    """Route and id of the refused bundles of these routes that carry any of these frames (sha256)."""
+    query = select(bundles.c.route, bundles.c.bundle, bundle_frames.c.sha256).join(bundle_frames)
+    query = query.where(bundles.c.state == "refused", bundles.c.route.in_(routes))
+    wanted = set(names)
+    return sorted({(row.route, row.bundle) for row in conn.execute(query) if row.sha256 in wanted})
 
 
 def _wait_again(conn: Connection, sha256: str, now: float, reason: str) -> None:

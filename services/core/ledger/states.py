@@ -25,7 +25,7 @@ ALLOWED: Final[dict[str, dict[str, frozenset[str]]]] = {
     "bundle": {
         "packed": frozenset({"sent", "accepted", "refused", "held"}),
         "sent": frozenset({"packed", "accepted", "refused"}),
-        "held": frozenset({"packed"}),
+        "held": frozenset({"packed", "accepted", "refused"}),  # its receipt may come after all
         "refused": frozenset({"packed"}),
         "accepted": frozenset(),
     },

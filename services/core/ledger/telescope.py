@@ -69,6 +69,13 @@ def add_seen(conn: Connection, frame: SeenFrame, now: float) -> bool:
     return False
 
 
+def set_aside(conn: Connection, sha256: str, reason: str, now: float) -> None:
+    """A frame cannot be read any more; nothing happens when another route's thread has said so before."""
+    state = conn.execute(select(frames.c.state).where(frames.c.sha256 == sha256)).scalar_one()
+    if state in ("seen", "packed"):
+        advance(conn, "frame", sha256, "quarantined", now=now, reason=reason)
+
+
 def frame_row(frame: SeenFrame, state: str, now: float) -> dict[str, Any]:
     """The row of a new frame."""
     identity = dict(frame.identity)
@@ -103,6 +110,15 @@ def quarantined_files(conn: Connection) -> Sequence[Row]:
 def forget_file(conn: Connection, path: str) -> None:
     """The next walk shall look at this file again."""
     conn.execute(delete(files).where(files.c.path == path))
+
+
+def forget_files(conn: Connection, sha256: str, path: str) -> list[str]:
+    """The next walk shall look again at the files that held a frame: one that was moved or copied is found there."""
+    held = conn.execute(select(files.c.path).where(files.c.sha256 == sha256)).scalars().all()
+    paths = sorted({path, *held})
+    for each in paths:
+        forget_file(conn, each)
+    return paths
 
 
 def all_on_record(conn: Connection, names: Sequence[str]) -> bool:

@@ -77,7 +77,7 @@ def test_numbers_that_are_times_have_no_gaps() -> None:
 
 
 def row(**values: Any) -> Any:
-    base = {"sha256": "0" * 64, "name": "a.fits", "instrument": "hsc", "state": "shipped", "reason": None, "mtime": 0.0}
+    base = {"sha256": "0" * 64, "name": "a.fits", "instrument": "hsc", "state": "seen", "reason": None, "mtime": 0.0}
     return SimpleNamespace(**{**base, **values})
 
 

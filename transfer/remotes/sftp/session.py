@@ -80,6 +80,7 @@ class Session:
         self._number = 0
         self._closed = False
         self._sending = False
+        self._throttled = False
         self._splitter = replies.Splitter()
         self._wake = threading.Condition(board.lock)
         self.load = 0  # bytes of whole files that are to go this way
@@ -108,8 +109,8 @@ class Session:
 
     def silent_s(self) -> float:
         """For how long the other side owes something, a reply or room in the pipe, and nothing moves (lock held)."""
-        if not self._pending and not self._sending:
-            return 0.0
+        if self._throttled or (not self._pending and not self._sending):
+            return 0.0  # what is queued behind our own limit has not been asked yet
         if (acknowledged := self._pipe.acknowledged()) != self._acknowledged:
             self._acknowledged = acknowledged
             self._moved = time.monotonic()
@@ -192,7 +193,10 @@ class Session:
         return None
 
     def _send_chunk(self, chunk: Chunk) -> None:
+        self._throttled = True
         self._board.throttle(chunk.length)
+        with self._board.lock:
+            self._throttled, self._moved = False, time.monotonic()
         data = chunk.read()
         if data is None:
             return
