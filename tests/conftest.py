@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 pytest_plugins = [
     "tests.fixtures.chroot_sshd",
@@ -25,3 +28,12 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("the real data (../shared/data) are not on this host")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _fresh_log() -> Iterator[None]:
+    """A verb that ran in this process has sent the log to a stream that is closed now."""
+    handlers = list(logging.getLogger().handlers)
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
