@@ -89,7 +89,7 @@ def _counter(label: str) -> Iterator[Callable[[], None]]:
 
 def _emit(found: Audit) -> None:
     for chain in found.chains:
-        emit({**asdict(chain), "ok": chain.ok})
+        emit({**asdict(chain), "ok": chain.ok, "waits": chain.waits})
     for odd in found.odd:
         emit({"file": odd.path, "ok": False, "problem": odd.problem})
     emit(
@@ -99,6 +99,7 @@ def _emit(found: Audit) -> None:
             "side": found.side,
             "frames": len(found.chains),
             "holes": found.holes,
+            "on_their_way": found.waiting,
             "odd_files": len(found.odd),
             "notes": found.notes,
             "clean": found.clean,
@@ -128,6 +129,8 @@ def _print(site: str, found: Audit, show_all: bool) -> None:
     for note in found.notes:
         console.print(note)
     word = "clean" if found.clean else f"{_count(found.holes, 'hole')}, {_count(len(found.odd), 'odd file')}"
+    if found.waiting:
+        word += f"; {found.waiting} of the holes are frames on their way"
     console.print(f"{found.night} at the {found.side}: {_count(len(found.chains), 'frame')}, {word}")
 
 
@@ -135,7 +138,7 @@ def _mark(chain: Chain, column: str) -> str:
     """A step in the table: the worst of all routes; `-` where there is nothing to prove."""
     oks = [step.ok for step in chain.steps if step.step == column]
     if False in oks:
-        return "BAD"
+        return "waits" if all(step.waits for step in chain.steps if step.step == column and step.ok is False) else "BAD"
     return "-" if not oks or None in oks else "ok"
 
 

@@ -10,12 +10,16 @@ from transfer.manifest import GOOD
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a frame's chain. `ok` is None where there is nothing to prove (yet); that is no hole."""
+    """One step of a frame's chain. `ok` is None where there is nothing to prove (yet); that is no hole.
+
+    `waits`: it is not proven yet, because the frame is on its way; that is a hole which closes by itself.
+    """
 
     step: str
     ok: bool | None
     detail: str
     route: str | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class Chain:
     def ok(self) -> bool:
         """Whether no step is broken."""
         return all(step.ok is not False for step in self.steps)
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is broken but what is on its way."""
+        broken = [step for step in self.steps if step.ok is False]
+        return bool(broken) and all(step.waits for step in broken)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,11 @@ class Audit:
     def holes(self) -> int:
         """Frames whose chain is broken."""
         return sum(not chain.ok for chain in self.chains)
+
+    @property
+    def waiting(self) -> int:
+        """Frames among them that are on their way."""
+        return sum(chain.waits for chain in self.chains)
 
     @property
     def clean(self) -> bool:
@@ -121,8 +136,10 @@ def received_step(facts: BundleFacts) -> Step:
 def route_steps(route: str, bundles: Sequence[BundleFacts]) -> tuple[Step, ...]:
     """The steps of a frame on a route that wants it: of the bundle that was accepted, else of the newest."""
     if not bundles:
-        return (Step("packed", False, "in no bundle", route), Step("received", False, "not sent", route))
+        return (Step("packed", False, "in no bundle yet", route, waits=True),)
     facts = next((each for each in bundles if each.state == "accepted"), bundles[-1])
+    if facts.state in ("packed", "sent") and facts.receipt_verdict is None:
+        return (Step("received", False, f"on its way: {facts.bundle} is {facts.state}", route, waits=True),)
     return packed_step(facts), received_step(facts)
 
 

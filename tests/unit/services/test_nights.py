@@ -200,7 +200,13 @@ def test_the_accepted_bundle_counts_else_the_newest() -> None:
     refused = replace(GOOD_FACTS, bundle="R", state="refused", receipt_verdict="refused")
     assert all(step.ok for step in route_steps("centre", [GOOD_FACTS, refused]))
     assert [step.ok for step in route_steps("centre", [refused])] == [True, False]
-    assert [step.ok for step in route_steps("centre", [])] == [False, False]
+    (nowhere,) = route_steps("centre", [])
+    assert (nowhere.ok, nowhere.waits) == (False, True)
+    sent = replace(GOOD_FACTS, state="sent", manifest=None, receipt_manifest=None, receipt_verdict=None)
+    (on_its_way,) = route_steps("centre", [sent])
+    assert (on_its_way.ok, on_its_way.waits, on_its_way.detail) == (False, True, "on its way: B is sent")
+    held = route_steps("centre", [replace(sent, state="held")])
+    assert not any(step.waits for step in held), "a held bundle waits for a person, and is told as a hole"
 
 
 def test_what_the_night_answer_proves() -> None:
