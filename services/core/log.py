@@ -48,6 +48,8 @@ def set_up_logging(settings: LogSettings, stream: TextIO | None = None, **contex
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    # It logs a traceback line by line for every line that is cut; what happened is told by our own errors.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 def get_logger() -> Any:

@@ -49,6 +49,11 @@ def _line(item: Any, file: YamlFile, model: type[BaseModel]) -> str:
     location: Location = tuple(part for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
         return f"{file.where(location)}: unknown key{_suggestion(location, model)}"
+    return f"{file.where(location)}: {words_of(item)}"
+
+
+def words_of(item: Any) -> str:
+    """One of pydantic's mistakes in words: what was expected, got what."""
     words = _WORDS.get(item["type"])
     if words is None:
         message = str(item["msg"]).removeprefix("Value error, ")
@@ -57,7 +62,7 @@ def _line(item: Any, file: YamlFile, model: type[BaseModel]) -> str:
         words = words.format(**item.get("ctx", {}))
     got = item["input"]
     shown = "" if item["type"] == "missing" or isinstance(got, dict | BaseModel) else f", got {got!r}"
-    return f"{file.where(location)}: {words}{shown}"
+    return f"{words}{shown}"
 
 
 def _suggestion(location: Location, model: type[BaseModel]) -> str:

@@ -15,6 +15,7 @@ from services.core.ledger.engine import Ledger
 from services.core.ledger.route_values import values
 from services.core.ledger.shipping import Wanting
 from services.core.log import get_logger
+from services.core.mistakes import words_of
 from services.core.route_settings import CHANGEABLE, RouteSettings
 from services.core.settings import Settings, load_settings
 
@@ -39,9 +40,8 @@ def effective(route: RouteSettings, changes: Mapping[str, Any]) -> RouteSettings
     try:
         return RouteSettings.model_validate({**route.model_dump(), **over})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "route"
-        raise BadSettings((f"{place}: {first['msg']}",)) from None
+        mistakes = [(".".join(map(str, item["loc"])) or "route", words_of(item)) for item in error.errors()]
+        raise BadSettings(tuple(f"{place}: {words}" for place, words in mistakes)) from None
 
 
 class RouteBook:
