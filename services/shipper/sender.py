@@ -15,11 +15,12 @@ from services.core.log import bound
 from services.core.route_settings import RouteSettings
 from services.routes.choice import turn_of
 from services.routes.order import PackedBundle, ship_order
+from services.shipper.attempts import count_attempts, in_vain
 from services.shipper.autopilot import Autopilot
 from services.shipper.context import RouteContext, as_opened
 from services.shipper.undo import undo
 from transfer.bundle import Bundle, open_bundle
-from transfer.errors import BadDocument, HostKeyMismatch, NoSpace, Refused, TransferError, Unreachable
+from transfer.errors import BadDocument, HostKeyMismatch, NoSpace, Refused, TransferError
 from transfer.remotes.base import Remote
 from transfer.ship import ship_all
 
@@ -83,6 +84,10 @@ class Sender:
         self._looked_at = float("-inf")
         if not self._names(route):
             self.status = "outbox empty"
+            if self._troubled:
+                # Nothing to send that could show that the other side is there again; it also warms the connection up.
+                self._connected(route).stat("inbox")
+                self._worked()
             return route.poll_s
         if self._receiver_is_behind():
             return LOOK_AGAIN_S  # a receipt is news, and ends the pause
@@ -207,7 +212,9 @@ class Sender:
         kind = type(error).__name__
         ctx.log.warning("route pauses", error=kind, reason=str(error), pause_s=round(pause_s, 1))
         ctx.spool.write("route_error", {"pause_s": pause_s, "reason": str(error)}, {"route": ctx.name, "error": kind})
-        self._count_attempts(error, names, through=bool(self._done) or further)
+        self._in_flight.clear()
+        if in_vain(error, moved=self._moved, through=bool(self._done) or further):
+            count_attempts(ctx, names, error)
         if isinstance(error, HostKeyMismatch):
             self._stopped_by = self._trust(ctx.route)
             self.status = f"stopped: {error}"
@@ -219,28 +226,6 @@ class Sender:
         elif self._backoff.at_most():
             ctx.alert("unreachable", str(error))
         return pause_s
-
-    def _count_attempts(self, error: Exception, names: list[str], *, through: bool) -> None:
-        """Bundles that were on their way in vain: none of them got through, nor any further than the last time.
-
-        What is refused while others get through is refused for its own sake.
-        """
-        ctx = self._ctx
-        self._in_flight.clear()
-        nobody_there = isinstance(error, Unreachable) and not self._moved
-        if not names or nobody_there or (through and not isinstance(error, Refused)):
-            return
-        if isinstance(error, NoSpace | LedgerUnreachable):
-            return  # a full disk at the other end is no bundle's fault, however long it lasts
-        limit, reason = ctx.route.max_attempts, f"not shipped after {ctx.route.max_attempts} attempts: {error}"
-        try:
-            with ctx.ledger.begin() as conn:
-                held = [name for name in names if shipping.count_attempt(conn, name, limit, now(), reason)]
-        except LedgerUnreachable as away:
-            ctx.log.warning("attempt not counted", reason=str(away))
-            return
-        for name in held:
-            ctx.alert(f"held:{name}", f"bundle {name} waits in the outbox: {reason}; nightferry retry {name}")
 
     def _trust(self, route: RouteSettings) -> tuple[object, ...]:
         """What decides whether a host is trusted: when it changes, a stopped route tries again."""

@@ -9,12 +9,14 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from services.core.errors import BadSettings
+from services.core.errors import BadSettings, LedgerUnreachable
 from services.core.route_settings import Bandwidth, Hours, Match, PressureRule, RouteSettings
 from services.routes.auto import Choice, Sight, choose
 from services.routes.book import effective
 from services.routes.pressure import Word, judge
 from services.routes.throttle import Throttle
+from services.shipper.attempts import in_vain
+from transfer.errors import NoSpace, Refused, Unreachable
 
 RULES = (
     PressureRule(measure="free_gb", below=50, action="pause"),
@@ -137,6 +139,23 @@ def test_the_settings_and_the_codecs_agree_on_what_is_lossy() -> None:
     assert {*registry.LOSSLESS, *registry.LOSSY} == set(
         RouteSettings.model_fields["codec"].annotation.__args__  # type: ignore[union-attr]
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "moved", "through", "counts"),
+    [
+        (Unreachable("no answer"), 0, False, False),
+        (Unreachable("cut"), 5_000, False, True),
+        (Unreachable("cut"), 5_000, True, False),
+        (NoSpace("full"), 5_000, False, False),
+        (LedgerUnreachable("away"), 5_000, False, False),
+        (Refused("no"), 0, False, True),
+        (Refused("no"), 5_000, True, True),
+        (OSError("local"), 0, False, True),
+    ],
+)
+def test_which_failures_count_against_a_bundle(error: Exception, moved: int, through: bool, counts: bool) -> None:
+    assert in_vain(error, moved=moved, through=through) is counts
 
 
 @pytest.mark.parametrize(
