@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,63 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.cutter import Cutter
+from tests.fixtures.disk import small_disk_at
 from tests.fixtures.sshd import PrivateSshd, free_port, new_key
 from transfer.errors import HostKeyMismatch, NoSpace, Refused, Unreachable
 from transfer.remotes.base import Put, Remote
 from transfer.remotes.open import open_remote
-
-
-class Cutter:
-    """A TCP relay to sshd that cuts the line after so many bytes to the server, or falls silent."""
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self.limit: int | None = None
-        self.silent = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self.listener.getsockname()[1])
-        self.open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.target))
-            self.open += [client, server]
-            threading.Thread(target=self._relay, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self._relay, args=(server, client, False), daemon=True).start()
-
-    def _relay(self, source: socket.socket, sink: socket.socket, upward: bool) -> None:
-        sent = 0
-        try:
-            while data := source.recv(65536):
-                while self.silent:
-                    time.sleep(0.05)
-                if upward and self.limit is not None and sent + len(data) > self.limit:
-                    break
-                sink.sendall(data)
-                sent += len(data)
-        except OSError:
-            pass
-        for each in (source, sink):
-            with_shutdown(each)
-
-    def close(self) -> None:
-        self.silent = False
-        self.listener.close()
-        for each in self.open:
-            with_shutdown(each)
-            each.close()
-
-
-def with_shutdown(each: socket.socket) -> None:
-    try:
-        each.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 @pytest.fixture
@@ -189,13 +137,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
     path = tmp_path / "disk"
     path.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "nightferry-test", str(path)], check=False, capture_output=True
-    )
-    if made.returncode:
-        pytest.skip("only root can mount a small disk")
-    yield path
-    subprocess.run(["umount", "-l", str(path)], check=True)
+    with small_disk_at(path, "4m"):
+        yield path
 
 
 @pytest.mark.parametrize("size", [3_000_000, 30_000_000])
@@ -336,7 +279,7 @@ def test_a_stranger_that_speaks_no_ssh_is_unreachable(reach: Reach, tmp_path: Pa
         thread.start()
         with reach(tmp_path, listener.getsockname()[1], timeout_s=2.0) as remote, pytest.raises(Unreachable):
             remote.stat("a")
-        with_shutdown(listener)
+        listener.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 

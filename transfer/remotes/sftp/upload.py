@@ -157,15 +157,16 @@ class Upload:
             known.again()
         else:
             start = there if exact else max(0, there - WINDOW)
-            window = WINDOW if self.striped else None
-            known = Stripes(start if there <= self.size else 0, self.size, self.home.write_size, window)
+            known = self._pieces(start if there <= self.size else 0)
         if not (yield from self._fits(known.prefix)):
-            known = Stripes(0, self.size, self.home.write_size, WINDOW if self.striped else None)
-        if there and not known.prefix:
+            known = self._pieces(0)
+        if there and not known.reach:  # the first piece may be missing where later ones, by other ways, have arrived
             yield from scripts.close_all([self.handles.pop(self.home)])
             yield from self._reopen(wire.ANEW)
-            known = Stripes(0, self.size, self.home.write_size, WINDOW if self.striped else None)
         self.stripes = known
+
+    def _pieces(self, start: int) -> Stripes:
+        return Stripes(start, self.size, self.home.write_size, WINDOW if self.striped else None)
 
     def _fits(self, end: int) -> Script[bool]:
         """Whether the part's bytes before `end` are the local file's, as far as they are compared."""
