@@ -11,8 +11,8 @@ from transfer.bundle import member_data, name_apart, open_bundle, verify_bundle
 from transfer.checksum import Meter, measure, sha256_file
 from transfer.codecs.base import Sink
 from transfer.codecs.quicklook_headers import original_of
-from transfer.codecs.raw import layout_of
 from transfer.codecs.registry import LOSSY, codec_named
+from transfer.codecs.sources import layout_of
 from transfer.durable import make_dirs, publish_new, space_checked, temporary
 from transfer.errors import Corrupt, Incomplete, NotFits, Refused
 from transfer.inbox import open_regular

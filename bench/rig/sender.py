@@ -7,7 +7,6 @@ Run as `python rig/sender.py '{…}'` at the near end. It says `{"ready": true}`
 
 from __future__ import annotations
 
-import inspect
 import json
 import resource
 import sys
@@ -36,24 +35,16 @@ class Ours:
     def __init__(self, asked: dict[str, Any]) -> None:
         from transfer.remotes.open import open_remote
 
-        known = inspect.signature(open_remote).parameters
-        wanted = {name: asked[name] for name in ("transport", "streams") if asked.get(name) is not None}
-        if "transport" not in known and wanted.get("transport") == "openssh":
-            raise NotImplementedError("this version has one transport")
         self._remote = open_remote(
             asked["url"],
             key_file=Path(asked["key_file"]),
             known_hosts=Path(asked["known_hosts"]),
             timeout_s=60.0,
-            **{name: value for name, value in wanted.items() if name in known},
+            **{name: asked[name] for name in ("transport", "streams") if name in asked},
         )
 
     def send(self, files: list[tuple[Path, str]]) -> None:
         """See `Sender.send`."""
-        if not hasattr(self._remote, "put_all"):
-            for local, name in files:
-                self._remote.put(local, name)
-            return
         from transfer.remotes.base import Put
 
         self._remote.put_all([Put(local, name) for local, name in files], lambda _: None, lambda _: None)
@@ -117,11 +108,7 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     import paramiko  # noqa: F401  # a daemon has it loaded long before a frame comes
 
-    try:
-        sender: Sender = Ours(asked) if asked["kind"] == "ours" else Paramiko(asked)
-    except NotImplementedError as error:
-        answer(error=str(error))
-        return
+    sender: Sender = Ours(asked) if asked["kind"] == "ours" else Paramiko(asked)
     answer(ready=True)
     for line in sys.stdin:
         command = json.loads(line)

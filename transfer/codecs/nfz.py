@@ -16,7 +16,7 @@ import zstandard
 
 from transfer.checksum import Meter
 from transfer.codecs.base import BYTES, Encoded, Parameter, Sink
-from transfer.codecs.raw import layout_of
+from transfer.codecs.sources import layout_of
 from transfer.errors import Corrupt, Incomplete
 from transfer.structure import FitsLayout
 

@@ -15,8 +15,9 @@ from transfer.codecs.base import Encoded, Fidelity, Sink
 from transfer.codecs.quicklook import DTYPES, MIN_SIDE, Carrier, Table, scratch_files
 from transfer.codecs.quicklook_headers import Marks, codec_of, marked, renamed, without_sums
 from transfer.codecs.quicklook_noise import largest_change, noise_added
-from transfer.errors import Incomplete, NotFits, TransferError, Unsupported
-from transfer.structure import BLOCK, FitsLayout, HduSpan, scan
+from transfer.codecs.sources import place, uncompressed
+from transfer.errors import Incomplete, TransferError, Unsupported
+from transfer.structure import BLOCK, FitsLayout, HduSpan
 
 
 def encode(carrier: Carrier, source: Path, sink: Sink, scratch: Path) -> Encoded:
@@ -114,16 +115,10 @@ class _Packing:
 
 
 def _accept(source: Path) -> FitsLayout:
-    try:
-        layout = scan(source)
-    except (NotFits, Incomplete) as error:
-        raise Unsupported(f"{source.name} is not whole FITS: {error}") from error
+    layout = uncompressed(source)
     for span in layout.hdus:
-        where = f"HDU {span.index} of {source.name}"
-        if span.compressed:
-            raise Unsupported(f"{where} is tile-compressed already")
         if span.is_image and span.bitpix not in DTYPES:
-            raise Unsupported(f"{where} is not of 8, 16 or 32-bit integers: quick look carries no others")
+            raise Unsupported(f"{place(span, source)} is not of 8, 16 or 32-bit integers: quick look carries no others")
     with source.open("rb") as file:
         if codec_of(rice_headers.split(file.read(layout.hdus[0].data_offset))):
             raise Unsupported(f"{source.name} is an approximation already")

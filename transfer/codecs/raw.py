@@ -9,16 +9,8 @@ from typing import BinaryIO, ClassVar
 
 from transfer.checksum import CHUNK, Meter
 from transfer.codecs.base import BYTES, Encoded, Parameter, Sink
-from transfer.errors import Corrupt, Incomplete, NotFits
-from transfer.structure import FitsLayout, scan
-
-
-def layout_of(path: Path) -> FitsLayout | None:
-    """The layout of a file, or None when it is not whole FITS: codecs carry any bytes."""
-    try:
-        return scan(path)
-    except (NotFits, Incomplete):
-        return None
+from transfer.codecs.sources import layout_of
+from transfer.errors import Corrupt, Incomplete
 
 
 @dataclass(frozen=True, slots=True)

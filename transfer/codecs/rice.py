@@ -17,6 +17,7 @@ from transfer.cards import card_int
 from transfer.checksum import CHUNK, Datasum, Meter
 from transfer.codecs import rice_headers
 from transfer.codecs.base import BYTES, PIXELS, Encoded, Parameter, Sink
+from transfer.codecs.sources import place, uncompressed
 from transfer.durable import PREFIX
 from transfer.errors import Corrupt, Incomplete, NotFits, Unsupported
 from transfer.structure import BLOCK, FitsLayout, HduSpan, scan
@@ -118,14 +119,9 @@ def _scratch_file(directory: Path) -> Iterator[Path]:
 def _accept(source: Path) -> FitsLayout:
     from transfer.codecs.rice_table import MAX_AXES, MAX_HEAP, largest_heap  # late: it brings numba
 
-    try:
-        layout = scan(source)
-    except (NotFits, Incomplete) as error:
-        raise Unsupported(f"{source.name} is not whole FITS: {error}") from error
+    layout = uncompressed(source)
     for span in layout.hdus:
-        where = f"HDU {span.index} of {source.name}"
-        if span.compressed:
-            raise Unsupported(f"{where} is tile-compressed already")
+        where = place(span, source)
         if not span.is_image:
             continue
         if span.bitpix < 0:
