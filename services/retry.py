@@ -10,7 +10,8 @@ from services.core.ledger.engine import Ledger, now
 from services.core.ledger.schema import bundles, tasks
 from services.core.ledger.states import advance, record
 from services.core.settings import Settings
-from services.watcher.outbox import UNDO, outbox_dir
+from services.watcher.outbox import outbox_dir
+from services.watcher.recovery import UNDO
 
 
 def retry_all(settings: Settings, ledger: Ledger, names: set[str] | None) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ class NightSite:
         self.camera, self.centre, self.state = self.site.camera, self.site.centre, self.site.state
         self.state.mkdir(exist_ok=True)
         write_key_pair(root / "night_key", "test")
-        self.edit("summit", night={"key_file": str(root / "night_key"), "wait_s": 20.0})
+        self.edit("summit", watch={"settle_s": 0.0}, night={"key_file": str(root / "night_key"), "wait_s": 20.0})
         self.edit("centre", receive={"night_keys": {"summit": str(root / "night_key.pub")}})
 
     def edit(self, host: str, **sections: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from processors.simulator.night import simulate_night
 from processors.simulator.options import NightOptions
 from services.core.ledger.engine import Ledger, open_ledger
-from services.core.ledger.schema import frames
+from services.core.ledger.schema import alerts, frames
 from services.core.settings import load_settings
 
 TINY = NightOptions(
@@ -150,6 +150,11 @@ class Site:
         query = select(func.count()).select_from(frames).where(frames.c.state == state)
         with self.ledger(host).read() as conn:
             return conn.execute(query).scalar_one()
+
+    def open_alerts(self, host: str = "summit") -> dict[str, str]:
+        """Messages of the alerts that are not over, by alert."""
+        with self.ledger(host).read() as conn:
+            return {row.alert: row.message for row in conn.execute(select(alerts).where(alerts.c.open))}
 
     def archived(self) -> dict[str, bytes]:
         """Every file in the archive, by name; a name that is there twice is a failure."""

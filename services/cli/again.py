@@ -18,6 +18,7 @@ def ship_again(config: Path, what: Sequence[str], routes: Sequence[str], as_json
     from services.core.ledger import shipping
     from services.core.ledger.engine import now
     from services.retry import mark_for_undoing
+    from services.routes.book import RouteBook
 
     status = 0
     with existing_ledger(config) as (settings, ledger):
@@ -25,6 +26,7 @@ def ship_again(config: Path, what: Sequence[str], routes: Sequence[str], as_json
         if unknown:
             raise click.BadParameter(f"there is no route {unknown[0]!r}", param_hint="--route")
         names = list(routes) or list(settings.routes)
+        wanting = RouteBook(settings, ledger).wanting()
         for text in what:
             with ledger.read() as conn:
                 refused = shipping.refused_with(conn, [frame.sha256 for frame in _frames(conn, text)], names)
@@ -37,7 +39,8 @@ def ship_again(config: Path, what: Sequence[str], routes: Sequence[str], as_json
                 status = 1
                 say(f"nightferry: {text}: no such frame or night on record (or it is quarantined)")
             for frame in frames:
-                status = max(status, _told(frame, under_way[frame.sha256], names, as_json))
+                wanted = [name for name in names if name in wanting(frame)]
+                status = max(status, _told(frame, under_way[frame.sha256], wanted, as_json))
     return status
 
 
@@ -54,10 +57,12 @@ def _told(frame: Any, bundles: Sequence[str], routes: Sequence[str], as_json: bo
         emit(record)
     elif not raw:
         say(f"nightferry: {frame.name}: its raw file {frame.path} is gone; it cannot be packed again")
+    elif not routes:
+        say(f"nightferry: {frame.name}: no route that was asked for wants it (see 'filter' in the settings)")
     else:
         words = f"on its way already in {', '.join(bundles)}" if bundles else f"waits again for {', '.join(routes)}"
         say(f"{frame.name}: {words}")
-    return 0 if raw else 1
+    return 0 if raw and routes else 1
 
 
 def _frames(conn: Any, text: str) -> Sequence[Any]:

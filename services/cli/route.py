@@ -21,13 +21,23 @@ Examples:
 \b
 After an edit of the settings file: systemctl reload nightferry-ship nightferry-watch   (SIGHUP)"""
 
+LIST_EPILOG = """\b
+Examples:
+  nightferry route list -c /etc/nightferry/summit.yaml
+  nightferry route list -c summit.yaml --json | jq 'select(.alerts != [])'"""
+
+UNSET_EPILOG = """\b
+Examples:
+  nightferry route unset centre mode -c summit.yaml
+  nightferry route unset centre -c summit.yaml                  (everything that was set while running)"""
+
 
 @click.group(epilog=EPILOG)
 def route() -> None:
     """Show the routes, and change them while the daemons run."""
 
 
-@route.command("list")
+@route.command("list", epilog=LIST_EPILOG)
 @config_option
 @json_option
 def list_routes(config: Path, as_json: bool) -> int:
@@ -44,7 +54,7 @@ def list_routes(config: Path, as_json: bool) -> int:
     return 1 if any(row["alerts"] for row in rows) else 0
 
 
-@route.command("set")
+@route.command("set", epilog=EPILOG)
 @click.argument("name")
 @click.argument("changes", metavar="KEY=VALUE...", nargs=-1, required=True)
 @config_option
@@ -75,7 +85,7 @@ def set_values(name: str, changes: tuple[str, ...], config: Path, as_json: bool)
     return 0
 
 
-@route.command("unset")
+@route.command("unset", epilog=UNSET_EPILOG)
 @click.argument("name")
 @click.argument("keys", nargs=-1)
 @config_option

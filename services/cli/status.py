@@ -27,17 +27,21 @@ def status(config: Path, night: str | None, as_json: bool) -> int:
     Exits with 1 when something needs a person: a quarantined file, a refused bundle, a failed task.
     """
     from services.core.summary import summarise
+    from services.routes.book import RouteBook
 
-    with existing_ledger(config) as (settings, ledger), ledger.read() as conn:
-        summary = summarise(conn, night)
+    with existing_ledger(config) as (settings, ledger):
+        book = RouteBook(settings, ledger)
+        paused = [name for name in book.names if book.get(name).paused]
+        with ledger.read() as conn:
+            summary = summarise(conn, night)
     if as_json:
-        emit({"site": settings.site, "night": night, **summary})
+        emit({"site": settings.site, "night": night, **summary, "routes_paused": paused})
     else:
-        _print(settings.site, summary)
+        _print(settings.site, summary, paused)
     return 1 if summary["needs_a_person"] else 0
 
 
-def _print(site: str, summary: dict[str, Any]) -> None:
+def _print(site: str, summary: dict[str, Any], paused: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -47,5 +51,7 @@ def _print(site: str, summary: dict[str, Any]) -> None:
         for state, number in summary[what].items():
             table.add_row(what, state, str(number))
     console.print(table)
+    for name in paused:
+        console.print(f"route {name} is paused: nightferry route set {name} paused=false", style="yellow", markup=False)
     for line in summary["needs_a_person"]:
         console.print(line, style="red", markup=False)

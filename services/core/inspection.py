@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
@@ -13,6 +15,8 @@ from services.core.filesystem import is_network
 from services.core.route_settings import RouteSettings
 from services.core.secret import Secret
 from services.core.settings import Settings, load_settings
+from transfer.errors import BadDocument
+from transfer.signature import load_public
 
 
 def mistakes_of(file: Path) -> tuple[str, ...]:
@@ -49,8 +53,10 @@ def _keys(settings: Settings) -> Iterator[str]:
         elif path.stat().st_mode & 0o077:
             yield f"night.key_file: other users can read {path}: chmod 600"
     for site, path in settings.receive.night_keys.items() if settings.receive is not None else ():
-        if not path.is_file():
-            yield f"receive.night_keys.{site}: expected an existing file, got {path}"
+        try:
+            load_public(path)
+        except BadDocument as error:
+            yield f"receive.night_keys.{site}: {error} (give the .pub file of the telescope's keygen)"
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
@@ -75,12 +81,28 @@ def _route(name: str, route: RouteSettings) -> Iterator[str]:
 
 def _instruments(settings: Settings) -> Iterator[str]:
     from processors.errors import BadInstrument
-    from processors.instrument import load_instruments
+    from processors.instrument import Obstype, load_instruments
 
     try:
-        load_instruments(settings.instruments_dirs)
+        known = load_instruments(settings.instruments_dirs)
     except BadInstrument as error:
         yield from (f"instruments_dirs: {line}" for line in str(error).splitlines())
+        return
+    words = {"obstype": get_args(Obstype), "instrument": [instrument.name for instrument in known.known]}
+    for name, route in settings.routes.items():
+        yield from _matches(f"routes.{name}", route, words)
+
+
+def _matches(place: str, route: RouteSettings, words: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Patterns of words that are a closed list, and that none of the list fits: a slip of the pen drops frames."""
+    matches = {f"{place}.priority.{index}": match for index, match in enumerate(route.priority)}
+    if route.filter is not None:
+        matches[f"{place}.filter"] = route.filter
+    for where, match in matches.items():
+        for key, known in words.items():
+            for pattern in getattr(match, key):
+                if not any(fnmatchcase(word.casefold(), pattern.casefold()) for word in known):
+                    yield f"{where}.{key}: {pattern!r} fits none of {', '.join(known)}"
 
 
 def _ledger(settings: Settings) -> Iterator[str]:

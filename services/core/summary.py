@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from services.core.ledger.alerts import open_alerts
-from services.core.ledger.schema import bundles, files, frames, tasks
+from services.core.ledger.schema import bundle_frames, bundles, files, frames, tasks
 
 
 def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
     Parameters
     ----------
     night : str or None
-        YYYYMMDD: count frames and tasks of this night only.
+        YYYYMMDD: count frames, the bundles that carry them, and tasks of this night only.
     """
     frame_states = select(frames.c.state, func.count()).group_by(frames.c.state).order_by(frames.c.state)
     bundle_states = select(bundles.c.state, func.count()).group_by(bundles.c.state).order_by(bundles.c.state)
@@ -25,6 +25,8 @@ def summarise(conn: Connection, night: str | None = None) -> dict[str, Any]:
     failed = select(tasks.c.task, tasks.c.reason).where(tasks.c.state == "failed")
     if night is not None:
         frame_states = frame_states.where(frames.c.night == night)
+        carried = select(bundle_frames.c.bundle).join(frames, frames.c.sha256 == bundle_frames.c.sha256)
+        bundle_states = bundle_states.where(bundles.c.bundle.in_(carried.where(frames.c.night == night)))
         task_states = task_states.where(tasks.c.night == night)
         failed = failed.where(tasks.c.night == night)
     quarantined = select(files.c.path, files.c.reason).where(files.c.reason.is_not(None))

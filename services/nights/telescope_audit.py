@@ -54,7 +54,7 @@ def audit_telescope(
         carried = nights.carried(conn, night)
         receipts = nights.receipt_rows(conn, {row.bundle for row in carried})
         files = nights.file_rows(conn)
-        chains = {route: nights.chain_of(conn, route) for route in {row.route for row in carried}}
+        chains = {route: nights.chain_of(conn, settings.site, route) for route in {row.route for row in carried}}
         sealed = nights.newest_manifest(conn, settings.site, night)
     if not frames:
         return None

@@ -140,10 +140,11 @@ class Filing:
                 if arrivals.add_arrival(conn, seen, now(), lossless=frame.entry.fidelity.lossless):
                     told.append(_arrival(seen, identity))
             arrivals.add_received(conn, accepted.bundle, came, now())
-        for path in superseded.values():
-            # The ledger leads to the lossless form now: the quick look has served.
-            (self._archive / path).unlink(missing_ok=True)
-            fsync_dir((self._archive / path).parent)
+            for path in superseded.values():
+                # The lossless form is in the archive: the quick look has served. It goes before the ledger forgets
+                # where it lies; after a crash in between, the bundle is taken again and the ledger follows.
+                (self._archive / path).unlink(missing_ok=True)
+                fsync_dir((self._archive / path).parent)
         return told
 
     def _receipt(self, accepted: Accepted) -> Receipt:

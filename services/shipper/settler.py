@@ -18,7 +18,7 @@ from services.shipper.context import RouteContext, as_opened
 from services.shipper.readback import read_back
 from services.shipper.undo import finish_all, undo
 from transfer.bundle import Bundle, open_bundle
-from transfer.errors import BadDocument, TransferError
+from transfer.errors import BadDocument, HostKeyMismatch, TransferError
 from transfer.manifest import GOOD, Receipt
 from transfer.remotes.base import Remote
 from transfer.ship import fetch_receipts, release
@@ -54,11 +54,15 @@ class Settler:
                 try:
                     pause_s = self._round()
                     self._backoff.reset()
+                    if self.status:
+                        ctx.resolve("host_key")  # the sender may be idle, and not find out itself
                     self.status = ""
                 except Exception as error:
                     if not isinstance(error, TransferError | LedgerUnreachable | OSError):
                         ctx.log.exception("defect")
                     self._close()
+                    if isinstance(error, HostKeyMismatch):
+                        ctx.alert("host_key", f"{error}: no receipts until known_hosts changes", severity=2)
                     pause_s = min(self._backoff.next_s(), ctx.route.backoff_max_s)
                     self.status = f"no receipts: {error}"
                     ctx.log.warning("no receipts", reason=str(error), pause_s=round(pause_s, 1))

@@ -7,7 +7,7 @@ from pathlib import Path
 from services.core.ledger import shipping
 from services.core.ledger.engine import now
 from services.shipper.context import RouteContext
-from services.watcher.outbox import UNDO
+from services.watcher.recovery import UNDO
 from transfer.durable import move
 
 

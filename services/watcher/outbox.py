@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from services.core.daemon import Backoff
 from services.core.errors import LedgerUnreachable
@@ -23,14 +23,12 @@ from services.core.version import SOFTWARE
 from services.routes.book import RouteBook
 from services.routes.choice import Choice, choose_batch
 from services.watcher.putoff import PutOff
-from transfer.bundle import open_bundle
+from services.watcher.recovery import recover
 from transfer.codecs.base import Codec
 from transfer.codecs.registry import codec_named
 from transfer.errors import Corrupt, TransferError
 from transfer.manifest import Manifest
 from transfer.pack import RawFrame, pack
-
-UNDO: Final = ".undo-"  # begins the name of a manifest whose bundle the shipper throws away
 
 
 def outbox_dir(settings: Settings, route: str) -> Path:
@@ -69,33 +67,8 @@ class Outbox:
         self._thread: threading.Thread | None = None
 
     def recover(self) -> None:
-        """After a crash: sweep unfinished files away, and record bundles that were packed but not recorded."""
-        for leftover in self._dir.glob(".*"):
-            if leftover.is_file() and not leftover.name.startswith(UNDO):
-                leftover.unlink()
-        for path in sorted(self._dir.glob("*.json")):
-            try:
-                bundle = open_bundle(path)
-            except TransferError as error:
-                self._log.error("outbox needs a look", manifest=str(path), reason=str(error))
-                continue
-            with self._ledger.read() as conn:
-                known = telescope.all_on_record(conn, [entry.sha256 for entry in bundle.manifest.frames])
-            if known:
-                self._record(bundle.manifest, bundle.manifest_sha256)
-            else:
-                self._set_aside(path)
-        for path in sorted(self._dir.glob("*.nfb")):
-            if not path.with_suffix(".json").exists():
-                path.unlink()  # its manifest was never written: the frames are still waiting, pack them again
-
-    def _set_aside(self, manifest: Path) -> None:
-        """A bundle of frames that this ledger has never seen (it was lost, or restored): a person decides."""
-        self._quarantine.mkdir(parents=True, exist_ok=True)
-        for path in (manifest, manifest.with_suffix(".nfb")):
-            if path.exists():
-                path.rename(self._quarantine / path.name)
-        self._log.error("bundle of unknown frames set aside", bundle=manifest.stem, where=str(self._quarantine))
+        """See `services.watcher.recovery`."""
+        recover(self._name, self._dir, self._quarantine, self._ledger, self._record)
 
     def start(self, stop: threading.Event) -> None:
         """Start the thread; it ends soon after `stop` is set (a bundle that is being packed is thrown away)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +17,18 @@ from services.cli.endofnight import endofnight
 from services.core.ledger.schema import bundle_frames, bundles, night_manifests, receipts, received_frames
 from services.core.ledger.schema import frames as frames_table
 from tests.night_site import NIGHT, NightSite
-from tests.site import tiny_night
-
-
-@pytest.fixture(scope="session")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
 
 
 @pytest.fixture
-def site(tmp_path: Path, frames: list[Path]) -> Iterator[NightSite]:
+def site(site: NightSite, frames: list[Path]) -> NightSite:
     """Four frames in two bundles, delivered, signed and verified."""
-    made = NightSite(tmp_path / "site")
-    made.edit("summit", watch={"settle_s": 0.0})
-    made.write(frames[:4])
-    made.take_in()
-    made.carry(made.pack(count=2))
-    made.carry(made.pack(codec="rice"))
-    with made.verifying():
-        assert made.run(endofnight) == 0
-    yield made
-    made.site.close()
+    site.write(frames[:4])
+    site.take_in()
+    site.carry(site.pack(count=2))
+    site.carry(site.pack(codec="rice"))
+    with site.verifying():
+        assert site.run(endofnight) == 0
+    return site
 
 
 def audited(

@@ -13,29 +13,24 @@ from redis import Redis
 from sqlalchemy import select
 
 from services.core.ledger.schema import calibrations, events, products, qa, tasks
-from tests.site import Site, tiny_night
+from tests.site import Site
 
 FRAMES = {"bias": 3, "flat": 3, "science": 2}
 TASKS = Counter({("check", "done"): 8, ("bias", "done"): 1, ("flat", "done"): 1, ("reduce", "done"): 2})
 
 
-@pytest.fixture(scope="session")
-def night(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
-
-
 @pytest.fixture
 def site(
-    request: pytest.FixtureRequest, tmp_path: Path, valkey_url: str, redis_client: Redis, night: list[Path]
+    request: pytest.FixtureRequest, tmp_path: Path, valkey_url: str, redis_client: Redis, frames: list[Path]
 ) -> Iterator[Site]:
     """A site whose archive holds the night already, and nothing is planned yet; its centre on SQLite or PostgreSQL."""
     ledger = request.getfixturevalue(request.param) if hasattr(request, "param") else None
     made = Site(tmp_path / "site", redis_url=valkey_url, centre_ledger=ledger)
-    for path in night:
+    for path in frames:
         shutil.copy(path, made.camera)
     for verb in ("watch", "ship", "receive"):
         made.start(verb)
-    made.wait(lambda: made.count("summit", "shipped") == len(night), "frames")
+    made.wait(lambda: made.count("summit", "shipped") == len(frames), "frames")
     for verb in ("watch", "ship", "receive"):
         made.stop(verb)
     yield made
@@ -108,8 +103,8 @@ def _done(site: Site) -> int:
     return sum(number for (_, state), number in task_states(site).items() if state == "done")
 
 
-def test_a_frame_that_cannot_be_read_fails_with_its_reason_and_stops_nobody(site: Site, night: list[Path]) -> None:
-    victim = next(site.archive.rglob(night[-1].name))
+def test_a_frame_that_cannot_be_read_fails_with_its_reason_and_stops_nobody(site: Site, frames: list[Path]) -> None:
+    victim = next(site.archive.rglob(frames[-1].name))
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:3000])
     for verb in ("conduct", "work"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +19,8 @@ from services.core.ledger.alerts import open_alerts
 from services.core.ledger.engine import now
 from services.core.ledger.route_values import values
 from tests.night_site import NIGHT, NightSite
-from tests.site import tiny_night
 from transfer.night import NightManifest
 from transfer.signature import load_public, open_signed, write_key_pair
-
-
-@pytest.fixture(scope="session")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[NightSite]:
-    made = NightSite(tmp_path / "site")
-    made.edit("summit", watch={"settle_s": 0.0})
-    yield made
-    made.site.close()
 
 
 def manifest(site: NightSite, revision: int) -> NightManifest:

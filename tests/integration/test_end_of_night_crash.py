@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from services.cli.endofnight import endofnight
 from services.core.ledger import nights
 from tests.night_site import NIGHT, NightSite
-from tests.site import tiny_night
 from transfer.night_answer import NightAnswer
 
 STEM = f"summit-{NIGHT}-1"
@@ -42,20 +40,12 @@ endofnight.main(["-c", config, "--no-wait"], standalone_mode=False)
 """
 
 
-@pytest.fixture(scope="session")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
-
-
 @pytest.fixture
-def site(tmp_path: Path, frames: list[Path]) -> Iterator[NightSite]:
-    made = NightSite(tmp_path / "site")
-    made.edit("summit", watch={"settle_s": 0.0})
-    made.write(frames[:2])
-    made.take_in()
-    made.carry(made.pack())
-    yield made
-    made.site.close()
+def site(site: NightSite, frames: list[Path]) -> NightSite:
+    site.write(frames[:2])
+    site.take_in()
+    site.carry(site.pack())
+    return site
 
 
 def answer(site: NightSite) -> NightAnswer:

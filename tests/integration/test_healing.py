@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import select
 
 from services.core.ledger.schema import alerts, frames
-from tests.site import Site, tiny_night
+from tests.site import Site
 
 DAEMONS = ("watch", "ship", "receive")
 
 
-@pytest.fixture(scope="session")
-def night(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))[:3]
+@pytest.fixture
+def night(frames: list[Path]) -> list[Path]:
+    return frames[:3]
 
 
 @pytest.fixture

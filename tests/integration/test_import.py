@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,7 @@ from services.cli.importing import run_import
 from services.receiver.importing import survey
 from services.receiver.lock import inbox_lock
 from tests.night_site import NIGHT, NightSite
-from tests.site import tiny_night
 from transfer.receive import waiting_bundles
-
-
-@pytest.fixture(scope="session")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[NightSite]:
-    made = NightSite(tmp_path / "site")
-    made.edit("summit", watch={"settle_s": 0.0})
-    yield made
-    made.site.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.core.ledger import nights, telescope
 from services.core.ledger.engine import Ledger
 from services.core.ledger.schema import events, received_frames
+from services.core.ledger.states import record
 from tests.builders import digest, seen_frame
 
 
@@ -87,3 +88,11 @@ def test_the_chain_goes_by_time_over_all_nights(ledger: Ledger) -> None:
         assert newest is not None and newest.revision == 2
         assert [row.revision for row in nights.manifests_of(conn, "20260101")] == [2]
         assert nights.revision_row(conn, "summit", "20260101", 3) is None
+
+
+def test_a_route_answers_for_its_own_undone_bundles_only(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        record(conn, "bundle", f"summit-centre-a-20260101-{'0' * 16}", "undone", now=1.0)
+        assert not nights.chain_of(conn, "summit", "centre")[1]
+        assert not nights.chain_of(conn, "summit", "a")[1]
+        assert nights.chain_of(conn, "summit", "centre-a")[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,6 @@ from services.core.ledger import nights
 from services.core.ledger.schema import frames as frames_table
 from services.core.ledger.schema import received_frames
 from tests.night_site import NIGHT, NightSite
-from tests.site import tiny_night
 from transfer.checksum import sha256_file
 from transfer.documents import MAX_DOCUMENT
 from transfer.night import Delivery, NightManifest
@@ -27,22 +25,14 @@ from transfer.signature import load_private, load_public, open_signed, sign, wri
 STEM = f"summit-{NIGHT}-1"
 
 
-@pytest.fixture(scope="session")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
-
-
 @pytest.fixture
-def site(tmp_path: Path, frames: list[Path]) -> Iterator[NightSite]:
+def site(site: NightSite, frames: list[Path]) -> NightSite:
     """Three frames delivered, and the night manifest in the inbox."""
-    made = NightSite(tmp_path / "site")
-    made.edit("summit", watch={"settle_s": 0.0})
-    made.write(frames[:3])
-    made.take_in()
-    made.carry(made.pack())
-    assert made.run(endofnight, "--no-wait") == 3
-    yield made
-    made.site.close()
+    site.write(frames[:3])
+    site.take_in()
+    site.carry(site.pack())
+    assert site.run(endofnight, "--no-wait") == 3
+    return site
 
 
 def letter(site: NightSite, stem: str = STEM) -> Path:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from services.core.ledger.schema import bundle_frames, bundles, frames
-from tests.site import Site, tiny_night
+from services.core.ledger.schema import bundle_frames, bundles
+from services.core.ledger.schema import frames as frames_table
+from tests.site import Site
 
 DAEMONS = ("watch", "ship", "receive")
 
@@ -36,9 +37,9 @@ STEPS = {
 }
 
 
-@pytest.fixture(scope="session")
-def night(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))[:5]
+@pytest.fixture
+def night(frames: list[Path]) -> list[Path]:
+    return frames[:5]
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_killed_at(step: str, site: Site, night: list[Path]) -> None:
     assert site.archived() == {path.name: path.read_bytes() for path in night}
     assert set(site.states("centre")) == {path.name for path in night}
     with site.ledger("centre").begin() as conn:
-        assert conn.execute(select(func.count()).select_from(frames)).scalar_one() == len(night)
+        assert conn.execute(select(func.count()).select_from(frames_table)).scalar_one() == len(night)
     with site.ledger("summit").begin() as conn:
         assert set(conn.execute(select(bundles.c.state)).scalars()) == {"accepted"}
         assert conn.execute(select(func.count()).select_from(bundle_frames)).scalar_one() == len(night)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from services.core.ledger import telescope
-from tests.site import Site, tiny_night
+from tests.site import Site
 from tests.unit.transfer.frames import card, header
 
 BURST = 20_000
@@ -30,11 +30,6 @@ root, number = sys.argv[1], int(sys.argv[2])
 for i in range(number):
     os.close(os.open(f"{root}/d{i % 50:02d}/f{i:05d}.fits", os.O_WRONLY | os.O_CREAT))
 """
-
-
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return tiny_night(tmp_path_factory.mktemp("night"))
 
 
 @pytest.fixture
@@ -82,20 +77,20 @@ def looked_at(site: Site) -> set[str]:
 
 
 def test_a_closed_frame_needs_no_quiet_time_and_one_found_by_a_walk_does(
-    start: Callable[..., Site], night: list[Path]
+    start: Callable[..., Site], frames: list[Path]
 ) -> None:
-    site = start(lambda camera: shutil.copy(night[0], camera), settle_s=FOR_EVER)
-    shutil.copyfile(night[1], site.camera / "written.fits")
+    site = start(lambda camera: shutil.copy(frames[0], camera), settle_s=FOR_EVER)
+    shutil.copyfile(frames[1], site.camera / "written.fits")
     hidden = site.camera / ".renamed"
-    shutil.copyfile(night[2], hidden)
+    shutil.copyfile(frames[2], hidden)
     hidden.rename(site.camera / "renamed.fits")
     site.wait(lambda: len(site.states("summit")) == 2, "closed frames")
     assert set(site.states("summit")) == {"written.fits", "renamed.fits"}
 
 
-def test_a_file_closed_in_pieces_is_taken_once_it_is_whole(start: Callable[..., Site], night: list[Path]) -> None:
+def test_a_file_closed_in_pieces_is_taken_once_it_is_whole(start: Callable[..., Site], frames: list[Path]) -> None:
     site = start(settle_s=FOR_EVER)
-    data, target = night[0].read_bytes(), site.camera / "a.fits"
+    data, target = frames[0].read_bytes(), site.camera / "a.fits"
     for cut in (0, 100, len(data) // 2, len(data)):
         with target.open("ab") as file:
             file.write(data[target.stat().st_size : cut])
@@ -104,30 +99,30 @@ def test_a_file_closed_in_pieces_is_taken_once_it_is_whole(start: Callable[..., 
 
 
 def test_a_frame_that_is_changed_after_its_close_is_another_frame(
-    start: Callable[..., Site], night: list[Path]
+    start: Callable[..., Site], frames: list[Path]
 ) -> None:
     site = start(settle_s=FOR_EVER)
     target = site.camera / "a.fits"
-    shutil.copyfile(night[0], target)
+    shutil.copyfile(frames[0], target)
     site.wait(lambda: site.log("watch").count('"frame seen"') == 1, "first content")
-    shutil.copyfile(night[1], target)
+    shutil.copyfile(frames[1], target)
     site.wait(lambda: site.log("watch").count('"frame seen"') == 2, "second content")
 
 
-def test_directories_that_come_and_move_are_heard(start: Callable[..., Site], night: list[Path]) -> None:
+def test_directories_that_come_and_move_are_heard(start: Callable[..., Site], frames: list[Path]) -> None:
     site = start(settle_s=0.1)
     deep = site.camera / "20260115" / "deep"
     deep.mkdir(parents=True)
-    shutil.copyfile(night[0], deep / "first.fits")
+    shutil.copyfile(frames[0], deep / "first.fits")
     site.wait(lambda: set(site.states("summit")) == {"first.fits"}, "frame in a new directory")
     shutil.copytree(site.camera / "20260115", site.root / "elsewhere")
     (site.root / "elsewhere" / "deep" / "first.fits").unlink()
-    shutil.copyfile(night[1], site.root / "elsewhere" / "deep" / "second.fits")
+    shutil.copyfile(frames[1], site.root / "elsewhere" / "deep" / "second.fits")
     (site.root / "elsewhere").rename(site.camera / "20260116")
     site.wait(lambda: "second.fits" in site.states("summit"), "frame in a directory that was moved here")
     (site.camera / "20260116").rename(site.camera / "20260117")
     site.wait(lambda: "20260117" in " ".join(known(site)), "walk of the directory that was renamed")
-    shutil.copyfile(night[2], site.camera / "20260117" / "deep" / "third.fits")
+    shutil.copyfile(frames[2], site.camera / "20260117" / "deep" / "third.fits")
     site.wait(lambda: "third.fits" in site.states("summit"), "frame in the directory under its new name")
 
 
@@ -137,16 +132,16 @@ def known(site: Site) -> set[str]:
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["awake", "asleep"])
-def test_a_burst_loses_none(start: Callable[..., Site], night: list[Path], stopped: bool) -> None:
+def test_a_burst_loses_none(start: Callable[..., Site], frames: list[Path], stopped: bool) -> None:
     """Asleep, the watcher cannot read the kernel's queue, which must overflow."""
     site = start(folders, settle_s=0.1)
     if stopped:
         os.kill(site.daemons["watch"].pid, signal.SIGSTOP)
     subprocess.run([sys.executable, "-c", WRITER, str(site.camera), str(BURST)], check=True)
-    for number, path in enumerate(night):
+    for number, path in enumerate(frames):
         shutil.copyfile(path, site.camera / f"d{number:02d}" / path.name)
     os.kill(site.daemons["watch"].pid, signal.SIGCONT)
-    site.wait(lambda: len(site.states("summit")) == len(night), "frames among the burst", timeout_s=120.0)
+    site.wait(lambda: len(site.states("summit")) == len(frames), "frames among the burst", timeout_s=120.0)
     names = {f"f{number:05d}.fits" for number in range(BURST)}
     site.wait(lambda: looked_at(site) == names, "every file of the burst", timeout_s=120.0)
     if stopped and int(QUEUE.read_text()) < EVENTS_PER_FILE * BURST:
@@ -155,11 +150,11 @@ def test_a_burst_loses_none(start: Callable[..., Site], night: list[Path], stopp
 
 
 def test_names_that_are_not_utf8_are_passed_over_and_frames_go_on(
-    start: Callable[..., Site], night: list[Path]
+    start: Callable[..., Site], frames: list[Path]
 ) -> None:
     site = start(settle_s=FOR_EVER)
-    Path(os.fsdecode(os.fsencode(site.camera) + b"/\xff.fits")).write_bytes(night[0].read_bytes())
-    shutil.copyfile(night[1], site.camera / "good.fits")
+    Path(os.fsdecode(os.fsencode(site.camera) + b"/\xff.fits")).write_bytes(frames[0].read_bytes())
+    shutil.copyfile(frames[1], site.camera / "good.fits")
     site.wait(lambda: set(site.states("summit")) == {"good.fits"}, "frame beside it")
     assert "passed over, its name is not UTF-8" in site.log("watch")
 

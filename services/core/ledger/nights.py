@@ -61,10 +61,12 @@ def receipt_rows(conn: Connection, names: Iterable[str]) -> dict[str, Row]:
     return {row.bundle: row for row in _rows_in(conn, receipts.c.bundle, names)}
 
 
-def chain_of(conn: Connection, route: str) -> tuple[set[str], bool]:
+def chain_of(conn: Connection, site: str, route: str) -> tuple[set[str], bool]:
     """sha256 of every bundle manifest of a route, and whether the chain has lost a link for a reason on record."""
     known = set(conn.execute(select(bundles.c.manifest_sha256).where(bundles.c.route == route)).scalars())
-    undone = select(func.count()).select_from(events).where(events.c.subject == "bundle")
+    prefix = f"{site}-{route}-"  # then the night, and 16 digits of a hash
+    mine = events.c.name.startswith(prefix, autoescape=True) & (func.length(events.c.name) == len(prefix) + 25)
+    undone = select(func.count()).select_from(events).where(events.c.subject == "bundle", mine)
     undone = undone.where(events.c.to_state.in_(("undone", "asked_again")))
     return known, bool(conn.execute(undone).scalar_one())
 

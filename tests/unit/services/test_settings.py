@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from services.cli.config import config
 from services.core.errors import BadSettings
 from services.core.secret import Secret
 from services.core.settings import load_settings
+from transfer.signature import write_key_pair
 
 GOOD = """\
 site: summit
@@ -90,6 +92,29 @@ def test_config_check_exits_with_2_and_looks_at_the_host_too(tmp_path: Path) -> 
     result = CliRunner().invoke(config, ["check", str(write(tmp_path, text))], standalone_mode=False)
     assert result.return_value == 2
     assert "watch.dirs.0: expected an existing directory, got /no/such/dir" in result.stderr
+
+
+def test_config_check_knows_the_words_of_filters_and_the_keys_of_nights(tmp_path: Path) -> None:
+    write_key_pair(tmp_path / "night", "test")
+    text = GOOD + (
+        "archive_dir: /var/lib/nightferry/archive\n"
+        "receive:\n"
+        "  root: /var/lib/nightferry\n"
+        f"  night_keys: {{summit: {tmp_path}/night, other: {tmp_path}/night.pub, gone: {tmp_path}/none}}\n"
+        "routes:\n"
+        "  disk:\n"
+        f"    url: file://{tmp_path}\n"
+        "    filter: {obstype: [Sci*, flats], instrument: [simcam, hsk]}\n"
+        "    priority: [{object: [anything]}, {obstype: [standrad]}]\n"
+    )
+    done = CliRunner().invoke(config, ["check", str(write(tmp_path, text)), "--json"], standalone_mode=False)
+    told = json.loads(done.stdout)["mistakes"]
+    assert done.return_value == 2 and len(told) == 5
+    assert "receive.night_keys.summit" in told[0] and "no public key" in told[0]
+    assert "receive.night_keys.gone" in told[1] and "No such file" in told[1]
+    assert "routes.disk.priority.1.obstype: 'standrad' fits none of bias, dark" in told[2]
+    assert "routes.disk.filter.obstype: 'flats'" in told[3]
+    assert "routes.disk.filter.instrument: 'hsk' fits none of" in told[4]
 
 
 def test_the_documented_examples_are_good() -> None:
