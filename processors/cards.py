@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Value = str | int | float | bool | None
 
 CARD: Final = 80
+_SEARCHED: Final = 24  # lookups until a list of all cards is worth its making
 _STRING: Final = re.compile(r"'((?:[^']|'')*)'")
 _INTEGER: Final = re.compile(r"[+-]?\d+")
 _FLOAT: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
 _CONTROL: Final = re.compile(r"[^ -~]")
+_NOTHING: Final = object()
 _COMMENTARY: Final = frozenset({"COMMENT", "HISTORY", "", "CONTINUE", "END"})
 
 
@@ -69,7 +71,19 @@ class Header(Mapping[str, Value]):
         Where the data unit starts in the (uncompressed) file and its length without fill, bytes.
     """
 
-    __slots__ = ("_places", "_plain", "_repeated", "_table", "_text", "_values", "data_offset", "data_size", "index")
+    __slots__ = (
+        "_asked",
+        "_initials",
+        "_places",
+        "_plain",
+        "_repeated",
+        "_table",
+        "_text",
+        "_values",
+        "data_offset",
+        "data_size",
+        "index",
+    )
 
     def __init__(self, text: str, index: int = 0, data_offset: int = 0, data_size: int = 0) -> None:
         self.index = index
@@ -77,6 +91,8 @@ class Header(Mapping[str, Value]):
         self.data_size = data_size
         self._text = text
         self._plain = "HIERARCH" not in text
+        self._asked = 0
+        self._initials = text[::CARD]
         self._places: dict[str, int] | None = None
         self._values: dict[str, Value] = {}
         self._table: dict[str, str] | None = None
@@ -91,21 +107,20 @@ class Header(Mapping[str, Value]):
         return header
 
     def __getitem__(self, keyword: str) -> Value:
-        try:
-            return self._values[keyword]
-        except KeyError:
-            field = self._field(keyword)
-            if field is None:
-                raise
-            value = self._values[keyword] = parse_value(field)[0]
-            return value
+        value: Value | object = self.get(keyword, _NOTHING)
+        if value is _NOTHING:
+            raise KeyError(keyword)
+        return cast(Value, value)
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """Value of a keyword, or the default where there is no such card."""
-        try:
-            return self[keyword]
-        except KeyError:
+        if keyword in self._values:
+            return self._values[keyword]
+        field = self._field(keyword)
+        if field is None:
             return default
+        value = self._values[keyword] = parse_value(field)[0]
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -122,20 +137,30 @@ class Header(Mapping[str, Value]):
     def _field(self, keyword: str) -> str | None:
         """Value field of a keyword.
 
-        Few of many cards are ever asked for, so a plain list of where each keyword stands comes first; only what is not
-        plain (HIERARCH, long strings, a keyword without a value) takes the full table.
+        Few of many cards are ever asked for: the first of them are searched in the text, more in a plain list of where
+        each keyword stands; only what is not plain (HIERARCH, long strings) takes the full table.
         """
-        if self._table is None and self._plain and 0 < len(keyword) <= 8 and keyword not in _COMMENTARY:
-            if self._places is None:
-                starts = range(0, len(self._text), CARD)[::-1]  # backwards, so that the first of a keyword stays
-                self._places = {self._text[start : start + 8]: start for start in starts}
-            start = self._places.get(f"{keyword:<8}")
-            if start is None:
-                return None
-            plain = self._text[start + 8 : start + 9] == "=" and not self._text.startswith("CONTINUE", start + CARD)
-            if plain and keyword[-1] != " ":
-                return self._text[start + 9 : start + CARD]
-        return self._fields.get(keyword)
+        if self._table is not None or not self._plain or not 0 < len(keyword) <= 8 or keyword in _COMMENTARY:
+            return self._fields.get(keyword)
+        start = self._place(f"{keyword:<8}=")
+        if start < 0:
+            return None
+        if keyword[-1] == " " or self._text.startswith("CONTINUE", start + CARD):
+            return self._fields.get(keyword)
+        return self._text[start + 9 : start + CARD]
+
+    def _place(self, key: str) -> int:
+        """Where the first card with a keyword and its `=` starts, or less than 0."""
+        if self._places is None and self._asked < _SEARCHED:
+            self._asked += 1
+            number = self._initials.find(key[0])
+            while number >= 0 and not self._text.startswith(key, number * CARD):
+                number = self._initials.find(key[0], number + 1)
+            return number * CARD
+        if self._places is None:
+            starts = range(0, len(self._text), CARD)[::-1]  # backwards, so that the first of a keyword stays
+            self._places = {self._text[start : start + 9]: start for start in starts}
+        return self._places.get(key, -1)
 
     @property
     def _fields(self) -> dict[str, str]:

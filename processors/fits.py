@@ -25,6 +25,7 @@ from processors.instrument import Instrument
 
 Pixels = NDArray[np.uint16] | NDArray[np.float32]
 _TYPES: Final = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+_AT_ONCE: Final = 1 << 17  # pixels; a multiple of four, so that sums of parts are sums of whole words
 _BITPIX: Final = {"u1": 8, "i2": 16, "i4": 32, "f4": -32, "f8": -64, "u2": 16}
 
 
@@ -176,9 +177,8 @@ def write_product(path: Path | str, cards: Sequence[Card], hdus: Iterable[Produc
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(
-                _hdu([("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards], b"")
-            )
+            first = _block([("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards], 0)
+            file.write(first)
             for hdu in hdus:
                 _write_hdu(file, hdu)
             file.flush()
@@ -194,10 +194,8 @@ def write_product(path: Path | str, cards: Sequence[Card], hdus: Iterable[Produc
 
 
 def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
-    data = hdu.data
-    unsigned = data.dtype == np.uint16
-    if unsigned:
-        data = (data ^ np.uint16(0x8000)).view(np.int16)
+    """Pixels first, block by block, and their sum with them; the header then goes into the room left for it."""
+    data = np.ascontiguousarray(hdu.data)
     rows, columns = data.shape
     cards: list[Card] = [
         ("XTENSION", "IMAGE", "image extension"),
@@ -209,19 +207,37 @@ def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
         ("GCOUNT", 1, ""),
         ("EXTNAME", hdu.name, ""),
     ]
-    if unsigned:
+    if data.dtype == np.uint16:
         cards += [("BSCALE", 1, ""), ("BZERO", 32768, "unsigned 16-bit integers")]
-    raw = np.ascontiguousarray(data, dtype=data.dtype.newbyteorder(">")).tobytes()
-    raw += bytes(-len(raw) % BLOCK)
-    file.write(_hdu([*cards, *hdu.cards], raw))
-    file.write(raw)
+    cards += hdu.cards
+    start = file.tell()
+    file.write(bytes(len(_block(cards, 0))))
+    datasum = _write_pixels(file, data)
+    end = file.tell()
+    file.seek(start)
+    file.write(_block(cards, datasum))
+    file.seek(end)
 
 
-def _hdu(cards: Sequence[Card], raw: bytes) -> bytes:
-    """Header block of an HDU with its sums; CHECKSUM is computed over header and data with the card at '0' * 16."""
-    datasum = sum32(raw)
+def _write_pixels(file: BinaryIO, data: NDArray[Any]) -> int:
+    """Write pixels big-endian with their padding; their DATASUM. What it turns over stays in the processor's cache."""
+    flat, total = data.reshape(-1), 0
+    for first in range(0, flat.size, _AT_ONCE):
+        some = flat[first : first + _AT_ONCE]
+        if some.dtype == np.uint16:
+            some = some ^ np.uint16(0x8000)
+        raw = some.astype(some.dtype.newbyteorder(">")).tobytes()
+        if first + _AT_ONCE >= flat.size:
+            raw += bytes(-data.nbytes % BLOCK)
+        total = sum32(raw, total)
+        file.write(raw)
+    return total
+
+
+def _block(cards: Sequence[Card], datasum: int) -> bytes:
+    """Header of an HDU with its sums; CHECKSUM is computed over header and data with the card at '0' * 16."""
     text = "".join(format_card(*card) for card in cards)
-    text += format_card("CHECKSUM", "0" * 16) + format_card("DATASUM", str(datasum)) + f"{'END':<80}"
+    text += format_card("CHECKSUM", "0" * 16) + format_card("DATASUM", f"{datasum}") + f"{'END':<80}"
     text += " " * (-len(text) % BLOCK)
     checksum = encode(sum32(text.encode("ascii"), datasum))
     return text.replace(f"CHECKSUM= '{'0' * 16}'", f"CHECKSUM= '{checksum}'", 1).encode("ascii")

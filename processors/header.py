@@ -63,10 +63,10 @@ def read_headers(path: Path | str) -> tuple[Header, ...]:
 def _read_all(file: BinaryIO, size: int | None, magic: bytes) -> tuple[Header, ...]:
     _refuse_foreign(magic)
     headers: list[Header] = []
-    offset = 0
+    offset, length = 0, _FIRST_READ
     while len(headers) < _MOST_HDUS:
         file.seek(offset)
-        text = _header_text(file, len(headers))
+        text = _header_text(file, len(headers), length)  # extensions of a mosaic have headers of one length
         if text is None:
             break
         raw, length = text
@@ -90,11 +90,11 @@ def _refuse_foreign(magic: bytes) -> None:
         raise BadFrame(f"not a FITS file (starts with {magic[:9]!r}, not with SIMPLE)")
 
 
-def _header_text(file: BinaryIO, index: int) -> tuple[bytes, int] | None:
-    """Bytes of a header up to END and its length in whole blocks, or None at the end of the file."""
+def _header_text(file: BinaryIO, index: int, likely: int) -> tuple[bytes, int] | None:
+    """Bytes of a header up to END and its length in whole blocks (`likely` is tried), or None at the file's end."""
     raw = b""
     while True:
-        more = file.read(_FIRST_READ if not raw else 8 * len(raw))
+        more = file.read(likely if not raw else 8 * len(raw))
         if index and not raw and not more.startswith(b"XTENSION"):
             if not more.strip(b"\0 "):
                 return None  # nothing, or fill, after the last HDU
