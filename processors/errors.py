@@ -27,3 +27,15 @@ class BadInstrument(ProcessorError):
 
 class NoCalibration(ProcessorError):
     """No usable calibration for this frame: wait for one, or allow a fallback."""
+
+
+class BadCatalogue(ProcessorError):
+    """A reference catalogue cannot be read as it is described: mend the file or its column mapping."""
+
+    exit_code = 2
+
+
+class NoSolution(ProcessorError):
+    """No solution on the sky that could be trusted was found: keep the one given, or try another guess."""
+
+    exit_code = 1
