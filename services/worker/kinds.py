@@ -20,6 +20,7 @@ Perform = Callable[[Row, list[Input], Settings, Instruments, logging.Logger], Ou
 KINDS: Final[dict[str, Perform]] = {
     "check": check,
     "bias": master,
+    "dark": master,
     "flat": master,
     "skyflat": master,
     "reduce": reduction,

@@ -1,4 +1,4 @@
-"""The tasks `bias`, `flat` and `skyflat`: one group of calibration frames, one master."""
+"""The tasks `bias`, `dark`, `flat` and `skyflat`: one group of calibration frames, one master."""
 
 from __future__ import annotations
 
@@ -28,14 +28,22 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
     assert settings.work is not None
     frames = [open_frame(item.path, instruments) for item in inputs if item.role == "frame"]
     hashes = {item.path: item.sha256 for item in inputs if item.role == "frame"}
-    bias = open_masters(inputs).get("bias")
+    masters = open_masters(inputs)
     directory = product_dir(settings, row, frames[0].identity.instrument, row.night)
     made_of = hashlib.sha256(" ".join(item.sha256 for item in inputs).encode()).hexdigest()[:8]
     path = directory / f"{row.task}-{made_of}.fits"
-    made = build_master(row.kind, frames, path, bias, software=SOFTWARE, hashes=hashes, scratch=directory)
-    log.info(
-        "%s from %d of %d frames, bias %s", path.name, len(frames) - len(made.rejected), len(frames), bias is not None
+    made = build_master(
+        row.kind,
+        frames,
+        path,
+        masters.get("bias"),
+        dark=masters.get("dark"),
+        software=SOFTWARE,
+        hashes=hashes,
+        scratch=directory,
     )
+    used = ", ".join(f"{role} {given.path.name}" for role, given in masters.items()) or "no calibrations"
+    log.info("%s from %d of %d frames with %s", path.name, len(frames) - len(made.rejected), len(frames), used)
     for rejection in made.rejected:
         log.warning("left out: %s: %s", rejection.name, rejection.reason)
     references = [open_frame(item.path, instruments) for item in inputs if item.role == "reference"]
@@ -60,6 +68,7 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
             key=plain(asdict(made.key)),
             task=row.task,
             now=now,
+            temperature_c=made.temperature_c,
         )
 
     return Outcome(settle, tags_of(frames[0]), qa_points(results, frames[0], row.production))

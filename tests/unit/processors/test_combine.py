@@ -36,7 +36,7 @@ def reference(stack: Any, method: str, low: float, high: float, noise: tuple[flo
 
 
 @pytest.mark.parametrize("method", ["mean", "median"])
-@pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 8, 20])
+@pytest.mark.parametrize("images", [1, 2, 3, 4, 5, 8, 20, 33, 150])
 @pytest.mark.parametrize("noise", [(0.0, 0.0), (4.0, 0.02)])
 def test_the_kernel_agrees_with_the_slow_reference(
     method: Literal["mean", "median"], images: int, noise: tuple[float, float]
@@ -53,6 +53,24 @@ def test_the_kernel_agrees_with_the_slow_reference(
             np.testing.assert_allclose(made.value[y, x], value, rtol=1e-5)
             np.testing.assert_allclose(made.variance[y, x], variance, rtol=1e-3, atol=1e-4)
             assert made.count[y, x] == count
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("threads", [1, 2])
+def test_whole_stacks_and_such_with_gaps_are_judged_alike(seed: int, threads: int) -> None:
+    """Blocks without gaps take the vector path; rows of more pixels than a block has, values of odd sizes."""
+    rng = np.random.default_rng(seed)
+    images, columns = int(rng.integers(3, 25)), int(rng.integers(200, 700))
+    stack = (rng.normal(0, 1, (images, 3, columns)) * 10.0 ** rng.integers(-3, 6) + rng.normal(0, 1e3)).astype("f4")
+    stack[rng.random(stack.shape) < 0.02] += 3e4
+    stack[0, 1, rng.random(columns) < 0.3] = np.inf
+    made = combine(list(stack), "mean", 3.0, 4.0, (0.5, 0.1), threads=threads)
+    for y, x in zip(rng.integers(0, 3, 60), rng.integers(0, columns, 60), strict=True):
+        value, variance, count = reference(stack[:, y, x], "mean", 3.0, 4.0, (0.5, 0.1))
+        scale = np.abs(stack[:, y, x][np.isfinite(stack[:, y, x])]).max()
+        assert made.count[y, x] == count
+        np.testing.assert_allclose(made.value[y, x], value, rtol=1e-6, atol=2e-7 * scale)
+        np.testing.assert_allclose(made.variance[y, x], variance, rtol=2e-3)
 
 
 def test_tiles_and_memory_maps_change_nothing(tmp_path: Path) -> None:
@@ -98,3 +116,8 @@ def test_images_of_two_shapes_are_refused() -> None:
         combine([np.zeros((2, 2), np.float32), np.zeros((2, 3), np.float32)])
     with pytest.raises(ValueError, match="cannot combine 0"):
         combine([])
+
+
+def test_limits_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"cannot clip at 0\.5"):
+        combine([np.zeros((2, 2), np.float32)], low=0.5)

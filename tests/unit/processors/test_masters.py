@@ -11,6 +11,7 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
+from processors.check_frame import open_frame
 from processors.errors import BadFrame, NoCalibration
 from processors.fits import Frame, sha256_of
 from processors.masters import Master, build_master, read_master
@@ -138,7 +139,7 @@ def test_a_quick_look_is_said_and_makes_no_master(make: Maker, tmp_path: Path) -
 def test_a_master_of_other_detectors_is_refused_and_no_master_is_no_master(make: Maker, tmp_path: Path) -> None:
     known = toy.instruments(tmp_path)
     path = toy.write(tmp_path / "one.fits", {"1": toy.raw_image(0, np.random.default_rng())})
-    bias = build_master("bias", [toy.open_frame(path, known)], tmp_path / "bias.fits")
+    bias = build_master("bias", [open_frame(path, known)], tmp_path / "bias.fits")
     with pytest.raises(NoCalibration, match="no detector 2"):
         reduce_frame(make(), tmp_path / "red.fits", bias)
     assert not (tmp_path / "red.fits").exists()
@@ -151,7 +152,7 @@ def test_masters_too_big_for_the_memory_are_the_same(
 ) -> None:
     frames = [make() for _ in range(4)]
     in_memory = build_master("bias", frames, tmp_path / "a.fits")
-    monkeypatch.setattr("processors.masters._ALL_IN_MEMORY", 0.0)
+    monkeypatch.setattr("processors.master_planes._ALL_IN_MEMORY", 0.0)
     spooled = build_master("bias", frames, tmp_path / "b.fits", scratch=tmp_path)
     assert spooled.sha256 == in_memory.sha256
     assert not list(tmp_path.glob("nightferry-*"))
