@@ -11,10 +11,16 @@ import click
 
 # verb -> (module below services.cli, one line of help); a verb's module is imported only when the verb is used
 VERBS: Final[dict[str, tuple[str, str]]] = {
+    "affected": ("affected", "List every product that was made with a master."),
     "audit": ("audit", "Prove that every frame of a night arrived as it was taken."),
+    "build-master": ("build_master", "Combine calibration frames into a master; no daemon needed."),
+    "certify": ("certify", "Declare a master valid for a range of nights."),
+    "characterise": ("characterise", "Measure what a detector is like, on frames of a test."),
     "check": ("check", "Check raw frames against the limits of their instrument."),
     "conduct": ("daemons", "Daemon: decide what is ready, and put it into the queues."),
     "config": ("config", "Work with the settings file of a host."),
+    "copycals": ("copycals", "Let a night without calibrations use those of another."),
+    "decertify": ("certify", "Withdraw a master, or take its certification back."),
     "demo": ("demo", "Play a night through the whole chain on this host."),
     "endofnight": ("endofnight", "Close a night: reconcile, sign, have it verified."),
     "identify": ("identify", "Say what raw frames are."),
@@ -30,6 +36,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "status": ("status", "Say where every frame and task is."),
     "unpack": ("unpack", "Restore the files of bundles."),
     "watch": ("daemons", "Daemon: watch the camera's disk, pack every whole frame."),
+    "wcs": ("wcs", "Check, fit or convert the solutions of images on the sky."),
     "work": ("daemons", "Daemon: work on the queues."),
 }
 
@@ -57,7 +64,7 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"services.cli.{VERBS[cmd_name][0]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -1,8 +1,8 @@
 """What is ready? A pure function from what the ledger holds to the tasks it should hold.
 
-Three kinds of task: `check` for every frame as it arrives; `bias` and `flat` for every group of calibration frames, as
-soon as its sequences are complete (or have been quiet for long enough to believe that no more comes); `reduce` for
-every science and standard frame, as soon as the calibrations it would choose are there.
+Three kinds of task: `check` for every frame as it arrives; `bias`, `dark` and `flat` for every group of calibration
+frames, as soon as its sequences are complete (or have been quiet for long enough to believe that no more comes);
+`reduce` for every science and standard frame (`services.conductor.reductions`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
-from processors.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups, matching_masters
+from processors.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups
+from services.conductor.reductions import PENDING, SETTLED, Reductions, Shelf, task_name
 from services.conductor.view import FrameView, Freed, Plan, Rules, TaskView, View
 from services.core.ledger.centre import NewTask
-
-_BUILT: Final = frozenset({"bias", "flat", "skyflat"})
-_SETTLED: Final = frozenset({"done", "failed"})
-_PENDING: Final = "(pending)"
 
 
 @dataclass(frozen=True)
@@ -46,40 +43,61 @@ def plan(view: View, rules: Rules, now: float) -> Plan:
     """
     tasks = {task.task: task for task in view.tasks}
     checks = [(task.state, sha) for task in view.tasks if task.kind == "check" for sha, _ in task.inputs]
-    checked = {sha for state, sha in checks if state in _SETTLED}
+    checked = {sha for state, sha in checks if state in SETTLED}
     # A frame that could not even be checked cannot be read: it must not spoil the master of the others.
     unreadable = {sha for state, sha in checks if state == "failed"}
     new: list[NewTask] = []
-    freed: list[Freed] = []
     for frame in view.frames:
-        name = _name(rules, "check", frame.sha256)
+        name = task_name(rules, "check", frame.sha256)
         if name not in tasks:
             new.append(_new(name, "check", "checks", frame.identity.night, {}, ((frame.sha256, "frame"),)))
     groups = _groups([frame for frame in view.frames if frame.sha256 not in unreadable], rules, now)
-    coming = [group for group in groups if _comes(group, tasks.get(group.task), rules)]
-    masters = _competing(view.masters, coming)
-    by_key = {group.key: group.frames for group in groups}
+    coming = _coming(groups, tasks, view, rules)
+    building = _Building(groups, Shelf(_competing(view, coming)), checked, rules)
     for group in groups:
-        _plan_master(group, tasks.get(group.task), masters, by_key, checked, rules, new, freed)
-    again = {item.task for item in freed}
-    masters = _competing(view.masters, [*coming, *(group for group in groups if group.task in again)])
+        building.plan(group, tasks.get(group.task))
+    again = {item.task for item in building.freed}
+    shelf = Shelf(_competing(view, [*coming, *(group for group in groups if group.task in again)]))
+    reductions = Reductions(view, rules, shelf, checked, now)
     for frame in view.frames:
         if frame.identity.obstype in REDUCED:
-            _plan_reduction(frame, tasks, masters, checked, rules, now, new, freed)
-    return Plan(tuple(new), tuple(freed))
+            reductions.plan(frame)
+    new += [*building.new, *reductions.new]
+    return Plan(tuple(new), (*building.freed, *reductions.freed), frozenset(building.held | reductions.held))
 
 
-def _competing(masters: Sequence[MasterRef], coming: Sequence[_Group]) -> list[MasterRef]:
-    """Masters to choose from. One that is still to come takes the place of its older self: tonight's is waited for."""
+def _coming(groups: Sequence[_Group], tasks: Mapping[str, TaskView], view: View, rules: Rules) -> list[_Group]:
+    """Groups of which a master is still to be expected. A dark is, if there is or will be a bias for it."""
+    coming = [g for g in groups if g.key.kind != "dark" and _comes(g, tasks.get(g.task), rules)]
+    shelf = Shelf(_competing(view, coming))
+    for group in groups:
+        if group.key.kind == "dark" and _comes(group, tasks.get(group.task), rules):
+            identity = group.frames[0].identity
+            if rules.choose(identity, shelf.of(identity)).bias is not None:
+                coming.append(group)
+    return coming
+
+
+def _competing(view: View, coming: Sequence[_Group]) -> list[MasterRef]:
+    """Masters to choose from. One that is still to come takes the place of its older self: tonight's is waited for.
+
+    What a person has certified is that very file; it keeps its place.
+    """
     keys = {group.key for group in coming}
-    pending = [MasterRef(group.key, group.date_obs, path=_PENDING) for group in coming]
-    return [master for master in masters if master.key not in keys] + pending
+    pending = [MasterRef(group.key, group.date_obs, path=PENDING) for group in coming]
+    kept = []
+    for master in view.masters:
+        if master.validity or (master.key not in keys and master.key not in view.being_built):
+            kept.append(master)
+        elif master.key not in keys and not master.withdrawn:
+            pending.append(MasterRef(master.key, master.date_obs, path=PENDING))
+    return kept + pending
 
 
 def _groups(frames: Sequence[FrameView], rules: Rules, now: float) -> list[_Group]:
     groups = []
     for key, found in calibration_groups((frame, frame.identity) for frame in frames).items():
-        if key.kind not in _BUILT:
+        if rules.fewest(key.kind) == 0:
             continue
         digest = hashlib.sha256(repr(sorted(asdict(key).items())).encode()).hexdigest()[:12]
         name = f"{rules.production}-{key.kind}-{key.instrument}-{key.night}-{digest}"
@@ -109,42 +127,61 @@ def _complete(key: CalibrationKey, frames: Sequence[FrameView]) -> bool:
 def _comes(group: _Group, task: TaskView | None, rules: Rules) -> bool:
     """Whether a master of this group is still to be expected."""
     if task is not None:
-        return task.state not in _SETTLED
+        return task.state not in SETTLED
     return not group.gathered or _enough(group, rules)
 
 
 def _enough(group: _Group, rules: Rules) -> bool:
     exposures = {frame.identity.expid for frame in group.frames}
-    return len(exposures) >= (rules.min_bias if group.key.kind == "bias" else rules.min_flat)
+    return len(exposures) >= rules.fewest(group.key.kind)
 
 
-def _plan_master(
-    group: _Group,
-    task: TaskView | None,
-    masters: Sequence[MasterRef],
-    by_key: Mapping[CalibrationKey, Sequence[FrameView]],
-    checked: set[str],
-    rules: Rules,
-    new: list[NewTask],
-    freed: list[Freed],
-) -> None:
-    names = {frame.sha256 for frame in group.frames}
-    if not group.gathered or not _enough(group, rules) or not names <= checked:
-        return
-    inputs: list[tuple[str, str]] = [(name, "frame") for name in sorted(names)]
-    if group.key.kind != "bias":
-        matches = matching_masters(group.frames[0].identity, masters, rules.calibration_max_age_days)
-        if matches.bias is not None and matches.bias.path == _PENDING:
+class _Building:
+    """The masters of one plan: `new` tasks, `freed` ones, and nights that are `held` until a task is settled."""
+
+    def __init__(self, groups: Sequence[_Group], shelf: Shelf, checked: set[str], rules: Rules) -> None:
+        self._shelf = shelf
+        self._frames = {group.key: group.frames for group in groups}
+        self._checked = checked
+        self._rules = rules
+        self.new: list[NewTask] = []
+        self.freed: list[Freed] = []
+        self.held: set[str] = set()
+        self._again: set[CalibrationKey] = set()
+
+    def plan(self, group: _Group, task: TaskView | None) -> None:
+        """Decide on one group."""
+        names = {frame.sha256 for frame in group.frames}
+        if not group.gathered or not _enough(group, self._rules) or not names <= self._checked:
             return
-        if matches.bias is not None:
-            inputs.append((matches.bias.sha256, "bias"))
+        identity = group.frames[0].identity
+        chosen = self._rules.choose(identity, self._shelf.of(identity)).chosen
+        if any(self._pending(master) for master in chosen.values()):
+            self.held.add(group.key.night)
+            return
+        if group.key.kind == "dark" and "bias" not in chosen:
+            return  # what is left of a dark without its bias is mostly the bias
+        inputs = [(name, "frame") for name in sorted(names)]
+        inputs += [(master.sha256, role) for role, master in chosen.items()]
+        if "bias" in chosen:
             # The biases themselves say the read noise, which the gain from these flats needs.
-            inputs += [(frame.sha256, "reference") for frame in by_key.get(matches.bias.key, ())]
-    parameters = {"key": asdict(group.key)}
-    if task is None:
-        new.append(_new(group.task, group.key.kind, "calibrations", group.key.night, parameters, tuple(inputs)))
-    elif task.state in _SETTLED and _outdated(task, inputs):
-        freed.append(Freed(task.task, parameters, tuple(inputs)))
+            inputs += [(frame.sha256, "reference") for frame in self._frames.get(chosen["bias"].key, ())]
+        parameters = {"key": asdict(group.key)}
+        if task is None:
+            kind, night = group.key.kind, group.key.night
+            self.new.append(_new(group.task, kind, "calibrations", night, parameters, tuple(inputs)))
+        elif not _outdated(task, inputs):
+            return
+        elif task.state in SETTLED:
+            reason = "its inputs have changed"
+            self.freed.append(Freed(task.task, parameters, tuple(inputs), task.state, reason=reason))
+            self._again.add(group.key)
+        else:
+            self.held.add(group.key.night)
+
+    def _pending(self, master: MasterRef) -> bool:
+        """Whether a master is still to come, or has just been sent to be built again."""
+        return master.path == PENDING or (master.key in self._again and not master.validity)
 
 
 def _outdated(task: TaskView, inputs: Sequence[tuple[str, str]]) -> bool:
@@ -156,39 +193,6 @@ def _outdated(task: TaskView, inputs: Sequence[tuple[str, str]]) -> bool:
     return had != {item for item in inputs if item[1] != "reference"}
 
 
-def _plan_reduction(
-    frame: FrameView,
-    tasks: Mapping[str, TaskView],
-    masters: Sequence[MasterRef],
-    checked: set[str],
-    rules: Rules,
-    now: float,
-    new: list[NewTask],
-    freed: list[Freed],
-) -> None:
-    name = _name(rules, "reduce", frame.sha256)
-    task = tasks.get(name)
-    inputs: tuple[tuple[str, str], ...] = ((frame.sha256, "frame"),)
-    if task is None:
-        new.append(_new(name, "reduce", "reductions", frame.identity.night, {}, inputs, state="waiting"))
-        return
-    if task.state != "waiting" or frame.sha256 not in checked:
-        return
-    matches = matching_masters(frame.identity, masters, rules.calibration_max_age_days)
-    chosen = {"bias": matches.bias, "flat": matches.flat}
-    if any(master is not None and master.path == _PENDING for master in chosen.values()):
-        return
-    missing = {kind for kind, master in chosen.items() if master is None}
-    if missing and (now - frame.arrived_at < rules.calibration_wait_s or not missing <= rules.reduce_without):
-        return
-    more = tuple((master.sha256, kind) for kind, master in chosen.items() if master is not None)
-    freed.append(Freed(name, {"without": sorted(missing)}, inputs + more))
-
-
-def _name(rules: Rules, kind: str, sha256: str) -> str:
-    return f"{rules.production}-{kind}-{sha256[:24]}"
-
-
 def _new(
     name: str,
     kind: str,
@@ -196,7 +200,5 @@ def _new(
     night: str,
     parameters: Mapping[str, Any],
     inputs: tuple[tuple[str, str], ...],
-    *,
-    state: str = "ready",
 ) -> NewTask:
-    return NewTask(name, kind, queue, night, state, parameters, inputs)
+    return NewTask(name, kind, queue, night, "ready", parameters, inputs)

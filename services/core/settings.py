@@ -117,8 +117,12 @@ class ConductSettings(Section):
     calibration_wait_s: PositiveSeconds = 3600.0
     calibration_max_age_days: Annotated[int, Field(ge=0, le=3650)] = 7
     min_bias: Annotated[int, Field(ge=1)] = 3
+    min_dark: Annotated[int, Field(ge=0)] = 3  # 0: no master darks
     min_flat: Annotated[int, Field(ge=1)] = 3
-    reduce_without: tuple[Literal["bias", "flat"], ...] = ("bias", "flat")
+    reduce_without: tuple[Literal["bias", "dark", "flat"], ...] = ("bias", "dark", "flat")
+    # What frames of an instrument are reduced with, by its name. Fringes and bad pixels are used where there are any.
+    calibrate: dict[Name, tuple[Literal["bias", "dark", "flat", "fringe", "badpix"], ...]] = Field(default_factory=dict)
+    temperature_tolerance_c: Annotated[float, Field(gt=0)] = 5.0
 
 
 class WorkSettings(Section):

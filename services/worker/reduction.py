@@ -30,7 +30,17 @@ def reduction(
     masters = open_masters(inputs)
     directory = product_dir(settings, row, frame.identity.instrument, frame.identity.night)
     path = directory / f"{_EXTENSION.sub('', item.path.name)}-{item.sha256[:8]}-reduced.fits"
-    made = reduce_frame(frame, path, masters.get("bias"), masters.get("flat"), software=SOFTWARE, sha256=item.sha256)
+    made = reduce_frame(
+        frame,
+        path,
+        masters.get("bias"),
+        masters.get("flat"),
+        dark=masters.get("dark"),
+        fringe=masters.get("fringe"),
+        bad_pixels=masters.get("badpix"),
+        software=SOFTWARE,
+        sha256=item.sha256,
+    )
     log.info("%s with %s", path.name, [f"{given.role} {given.name}" for given in made.calibrations])
     if made.flags:
         log.warning("flags: %s", " ".join(made.flags))

@@ -35,8 +35,8 @@ class Outcome:
 class Input:
     """One input of a task, and where it lies.
 
-    `role` is `frame` (a raw frame the product is made of), `reference` (one that only helps to judge it), or the kind
-    of a master.
+    `role` is `frame` (a raw frame the product is made of), `reference` (one that only helps to judge it), or that of a
+    master (`processors.master_ref.Role`).
     """
 
     sha256: str

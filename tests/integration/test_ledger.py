@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from services.core.errors import IllegalMove, LedgerUnreachable
-from services.core.ledger import arrivals, centre, telescope
+from services.core.ledger import arrivals, centre, planning, registry, telescope
 from services.core.ledger.centre import NewTask, Product
 from services.core.ledger.engine import HEAD, Ledger, open_ledger
 from services.core.ledger.schema import events, frames, metadata, qa, tasks
@@ -170,12 +170,12 @@ def test_a_frame_moved_on_the_cameras_disk_is_followed(ledger: Ledger, tmp_path:
 def test_a_night_with_a_task_that_waits_stays_in_view(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         arrivals.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
-        assert centre.active_nights(conn, 500.0) == ["20250101"]  # not planned yet
+        assert planning.active_nights(conn, 500.0) == ["20250101"]  # not planned yet
         waiting = replace(task("t1", seen_frame("old").sha256), night="20250101", state="waiting")
         centre.add_task(conn, waiting, "live", 11.0)
-        assert centre.active_nights(conn, 500.0) == ["20250101"]
+        assert planning.active_nights(conn, 500.0) == ["20250101"]
         advance(conn, "task", "t1", "ready", now=12.0)
-        assert centre.active_nights(conn, 500.0) == []
+        assert planning.active_nights(conn, 500.0) == []
 
 
 def test_a_task_runs_again_without_doubling_what_it_left(ledger: Ledger) -> None:
@@ -211,9 +211,9 @@ def test_a_task_runs_again_without_doubling_what_it_left(ledger: Ledger) -> None
                 now=now,
             )
         assert len(conn.execute(select(qa)).all()) == 1
-        assert [row.sha256 for row in centre.calibrations_of(conn, "live")] == ["4" * 64]
-        assert centre.calibrations_of(conn, "live", "20260102", "20260109") == []
-        assert centre.inputs_of(conn, "live", ["20260101"]) == {"t1": [(frame.sha256, "frame")]}
+        assert [row.sha256 for row in registry.masters_of(conn, "live")] == ["4" * 64]
+        assert registry.masters_of(conn, "live", "20260102", "20260109") == []
+        assert planning.inputs_of(conn, "live", ["20260101"]) == {"t1": [(frame.sha256, "frame")]}
 
 
 def test_planning_sees_the_nights_in_which_something_moved(ledger: Ledger) -> None:
@@ -221,9 +221,9 @@ def test_planning_sees_the_nights_in_which_something_moved(ledger: Ledger) -> No
         arrivals.add_arrival(conn, seen_frame("old", night="20250101"), 10.0)
         advance(conn, "frame", seen_frame("old").sha256, "checked", now=11.0)
         arrivals.add_arrival(conn, seen_frame("new", night="20260101"), 1000.0)
-        assert centre.active_nights(conn, 500.0) == ["20260101"]
-        assert centre.active_nights(conn, 5.0) == ["20250101", "20260101"]
-        assert [row.name for row in centre.frames_of(conn, ["20250101"])] == ["old.fits"]
+        assert planning.active_nights(conn, 500.0) == ["20260101"]
+        assert planning.active_nights(conn, 5.0) == ["20250101", "20260101"]
+        assert [row.name for row in planning.frames_of(conn, ["20250101"])] == ["old.fits"]
 
 
 def test_a_ledger_that_does_not_answer_is_a_named_error() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, union, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from services.core.ledger import registry
+from services.core.ledger.registry_schema import made_from
 from services.core.ledger.rows import insert_new, upsert
-from services.core.ledger.schema import calibrations, events, frames, products, qa, task_inputs, tasks
+from services.core.ledger.schema import calibrations, frames, products, qa, task_inputs, tasks
 from services.core.ledger.states import advance, record
 
 
@@ -26,50 +29,6 @@ def open_tasks(conn: Connection) -> tuple[int, float | None]:
 
 
 # -- planning ---------------------------------------------------------------------------------------------------------
-
-
-def last_event(conn: Connection) -> int:
-    """Number of the newest event: nothing has moved while it stays the same."""
-    return conn.execute(select(func.max(events.c.id))).scalar_one() or 0
-
-
-def active_nights(conn: Connection, since: float) -> list[str]:
-    """Nights in which a frame arrived or moved since a time, is not planned yet, or has a task that still waits."""
-    planned = exists().where(task_inputs.c.sha256 == frames.c.sha256)
-    unplanned = (frames.c.state == "arrived") & ~planned
-    moved = select(frames.c.night).where(or_(frames.c.updated_at >= since, unplanned))
-    waiting = select(tasks.c.night).where(tasks.c.state == "waiting")
-    return sorted(conn.execute(union(moved, waiting)).scalars())
-
-
-def frames_of(conn: Connection, nights: Sequence[str]) -> Sequence[Row]:
-    """The frames of these nights, without the quarantined ones."""
-    query = select(frames).where(frames.c.night.in_(nights), frames.c.state != "quarantined")
-    return conn.execute(query.order_by(frames.c.sha256)).all()
-
-
-def tasks_of(conn: Connection, production: str, nights: Sequence[str]) -> Sequence[Row]:
-    """The tasks of these nights."""
-    return conn.execute(select(tasks).where(tasks.c.production == production, tasks.c.night.in_(nights))).all()
-
-
-def inputs_of(conn: Connection, production: str, nights: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Inputs (sha256, role) of the tasks of these nights, by task, in a fixed order."""
-    result: dict[str, list[tuple[str, str]]] = {}
-    query = select(task_inputs).join(tasks, tasks.c.task == task_inputs.c.task)
-    query = query.where(tasks.c.production == production, tasks.c.night.in_(nights))
-    for row in conn.execute(query.order_by(task_inputs.c.role, task_inputs.c.sha256)):
-        result.setdefault(row.task, []).append((row.sha256, row.role))
-    return result
-
-
-def calibrations_of(conn: Connection, production: str, first: str = "", last: str = "99999999") -> Sequence[Row]:
-    """The newest master of every task of a production, for nights from `first` to `last`."""
-    query = select(calibrations).where(
-        calibrations.c.production == production, calibrations.c.night.between(first, last)
-    )
-    newest = {row.task: row for row in conn.execute(query.order_by(calibrations.c.created_at, calibrations.c.sha256))}
-    return [newest[task] for task in sorted(newest)]
 
 
 @dataclass(frozen=True)
@@ -114,10 +73,27 @@ def set_inputs(conn: Connection, task: str, inputs: Iterable[tuple[str, str]]) -
         conn.execute(insert(task_inputs).values(task=task, sha256=sha256, role=role))
 
 
-def free_task(conn: Connection, task: str, parameters: Mapping[str, Any], inputs: Any, now: float) -> None:
-    """A waiting (or an outdated, done) task has all it needs: it is ready, with these inputs."""
+def free_task(
+    conn: Connection,
+    task: str,
+    came_from: str,
+    to: str,
+    parameters: Mapping[str, Any],
+    inputs: Iterable[tuple[str, str]],
+    now: float,
+    reason: str | None = None,
+) -> bool:
+    """Make a waiting (or an outdated, settled) task ready with these inputs, or let it wait again.
+
+    False when somebody else has moved it since it was looked at.
+    """
+    locked = select(tasks.c.state).where(tasks.c.task == task).with_for_update()
+    if conn.execute(locked).scalar_one_or_none() != came_from:
+        return False
     set_inputs(conn, task, inputs)
-    advance(conn, "task", task, "ready", now=now, parameters=dict(parameters), attempts=0, not_before=0.0)
+    values = {"parameters": dict(parameters), "attempts": 0, "not_before": 0.0}
+    advance(conn, "task", task, to, now=now, reason=reason, **values)
+    return True
 
 
 # -- dispatch and work ------------------------------------------------------------------------------------------------
@@ -198,10 +174,20 @@ class Product:
 
 
 def add_products(conn: Connection, task: str, made: Iterable[Product], now: float) -> None:
-    """Record products; the same path made again replaces the old row."""
+    """Record products, and the task's inputs as what they are made from; the same path made again replaces the old."""
+    query = select(task_inputs.c.sha256, task_inputs.c.role).where(task_inputs.c.task == task)
+    inputs = [{"sha256": sha256, "role": role} for sha256, role in conn.execute(query)]
     for item in made:
         row = {"path": item.path, "sha256": item.sha256, "kind": item.kind, "task": task, "created_at": now}
         upsert(conn, products, row)
+        set_made_from(conn, item.path, inputs)
+
+
+def set_made_from(conn: Connection, path: str, inputs: Sequence[Mapping[str, str]]) -> None:
+    """Record what a file was made from: `sha256` and `role` of each input."""
+    conn.execute(delete(made_from).where(made_from.c.path == path))
+    if inputs:
+        conn.execute(insert(made_from), [{"path": path, **given} for given in inputs])
 
 
 def add_calibration(
@@ -212,12 +198,29 @@ def add_calibration(
     night: str,
     date_obs: str,
     key: Mapping[str, Any],
-    task: str,
+    task: str | None,
     now: float,
+    temperature_c: float | None = None,
 ) -> None:
-    """Record a master. Older ones of the same task stay on record, for tasks that were planned with them."""
+    """Record a master. Older ones of the same task stay on record, for tasks that were planned with them.
+
+    Without `temperature_c` it is the median of what the frames of its task say, if they say anything.
+    """
     row = {"sha256": made.sha256, "path": made.path, "kind": made.kind, "production": production, "night": night}
-    upsert(conn, calibrations, {**row, "date_obs": date_obs, "key": dict(key), "task": task, "created_at": now})
+    more = {"date_obs": date_obs, "key": dict(key), "task": task, "created_at": now}
+    if temperature_c is None and task is not None:
+        temperature_c = _temperature_c(conn, task)
+    upsert(conn, calibrations, {**row, **more, "temperature_c": temperature_c})
+    if task is not None:
+        registry.review_after(conn, production, task, made.sha256, now)
+
+
+def _temperature_c(conn: Connection, task: str) -> float | None:
+    """Median of the temperatures of a task's frames."""
+    query = select(frames.c.identity).join(task_inputs, task_inputs.c.sha256 == frames.c.sha256)
+    stored = conn.execute(query.where(task_inputs.c.task == task, task_inputs.c.role == "frame")).scalars()
+    known = [value for identity in stored if (value := identity.get("temperature_c")) is not None]
+    return statistics.median(known) if known else None
 
 
 def set_qa(conn: Connection, task: str, rows: Sequence[Mapping[str, Any]]) -> None:

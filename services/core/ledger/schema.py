@@ -177,7 +177,7 @@ task_inputs = Table(
     metadata,
     Column("task", String(200), ForeignKey("tasks.task"), primary_key=True),
     Column("sha256", String(64), primary_key=True, index=True),
-    Column("role", String(16), nullable=False),  # frame, bias, flat
+    Column("role", String(16), nullable=False),  # frame, reference, or the role of a master
 )
 
 products = Table(
@@ -218,7 +218,9 @@ calibrations = Table(
     Column("night", String(8), nullable=False, index=True),
     Column("date_obs", String(40), nullable=False),  # the middle of its inputs' times, ISO, UTC
     Column("key", JSON, nullable=False),
-    Column("task", String(200), ForeignKey("tasks.task"), nullable=False),
+    Column("task", String(200), ForeignKey("tasks.task")),  # null: made outside of the daemons
+    Column("temperature_c", Double),  # of the detector, the median of its inputs
+    Column("withdrawn_at", Double),  # a person has said that it is not to be used
     Column("created_at", Double, nullable=False),
 )
 

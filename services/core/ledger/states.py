@@ -35,7 +35,8 @@ ALLOWED: Final[dict[str, dict[str, frozenset[str]]]] = {
         "queued": frozenset({"running", "ready"}),
         "running": frozenset({"done", "failed", "ready"}),
         "failed": frozenset({"ready"}),
-        "done": frozenset({"ready"}),
+        # Back to `waiting`: a master of its product was withdrawn, and nothing may take its place.
+        "done": frozenset({"ready", "waiting"}),
     },
 }
 _TABLES: Final[dict[str, tuple[Table, str]]] = {

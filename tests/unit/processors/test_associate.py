@@ -95,3 +95,16 @@ def test_calibrations_need_less() -> None:
 @given(st.permutations([flat(day=f"2022-01-{day:02}T00:00:00", path=str(day)) for day in range(20, 31)]))
 def test_the_choice_does_not_depend_on_the_order(masters: list[MasterRef]) -> None:
     assert path_of(matching_masters(SCIENCE, masters).flat) == "28"
+
+
+def test_what_is_chosen_by_default_is_what_images_need() -> None:
+    mask = MasterRef(CalibrationKey("badpix", "cam", "20220127", "fast"), "2022-01-27T12:00:00", "mask")
+    dark = MasterRef(CalibrationKey("dark", "cam", "20220127", "fast"), "2022-01-27T12:00:00", "dark")
+    matches = matching_masters(SCIENCE, [BIAS, flat(), mask, dark])
+    assert {role: ref.path for role, ref in matches.chosen.items()} == {
+        "bias": "bias",
+        "flat": "flat",
+        "badpix": "mask",
+    }
+    asked = matching_masters(SCIENCE, [BIAS, flat()], needs=("bias", "dark", "flat", "fringe", "badpix"))
+    assert asked.missing == ("dark",)  # fringes and bad pixels are used where there are any

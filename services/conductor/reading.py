@@ -1,0 +1,76 @@
+"""From the ledger's rows to what planning looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from processors.associate import CalibrationKey, MasterRef, Validity
+from processors.identity import FrameIdentity, SequenceRef
+from services.conductor.view import FrameView, Rules, TaskView, View
+from services.core.ledger import planning, registry
+from services.core.ledger.registry import StoredMaster
+
+_ACTIVE_S: Final = 2 * 86_400.0  # nights in which nothing moved for longer are not planned until something does
+
+
+def read_view(conn: Connection, rules: Rules, reviewed: Iterable[str], now: float) -> View:
+    """What planning looks at: the nights in which something moved, and those that are reviewed."""
+    production = rules.production
+    nights = sorted({*planning.active_nights(conn, now - _ACTIVE_S), *reviewed})
+    rows = planning.tasks_of(conn, production, nights)
+    inputs = planning.inputs_of(conn, production, nights)
+    days = rules.calibration_max_age_days + 1
+    first, last = (shifted(nights[0], -days), shifted(nights[-1], days)) if nights else ("", "")
+    return View(
+        frames=tuple(
+            FrameView(row.sha256, identity_of(row.identity), row.state, row.created_at)
+            for row in planning.frames_of(conn, nights)
+        ),
+        tasks=tuple(
+            TaskView(row.task, row.kind, row.state, dict(row.parameters), tuple(inputs.get(row.task, ())))
+            for row in rows
+        ),
+        masters=tuple(master_ref(stored) for stored in registry.masters_of(conn, production, first, last)),
+        being_built=frozenset(CalibrationKey(**key) for key in registry.masters_being_built(conn, production)),
+        spoilt=frozenset(registry.spoilt(conn)),
+    )
+
+
+def shifted(night: str, days: int) -> str:
+    """The night so many days later (or earlier)."""
+    return (datetime.strptime(night, "%Y%m%d") + timedelta(days=days)).strftime("%Y%m%d")
+
+
+def identity_of(stored: Mapping[str, Any]) -> FrameIdentity:
+    """A `FrameIdentity` from its JSON form in the ledger, which another version may have written."""
+    known = {field.name for field in fields(FrameIdentity)}
+    values = {name: value for name, value in stored.items() if name in known}
+    sequence = values.get("sequence")
+    if isinstance(sequence, dict):
+        values["sequence"] = SequenceRef(**sequence)
+    for name in ("detectors", "flags"):
+        value = values.get(name)
+        values[name] = tuple(value) if isinstance(value, list | tuple) else ()
+    return FrameIdentity(**values)
+
+
+def master_ref(stored: StoredMaster) -> MasterRef:
+    """A master on record as `processors.associate` chooses from."""
+    validity = tuple(
+        Validity(said.first, "" if said.last == registry.OPEN_END else said.last, said.copied)
+        for said in stored.certified
+    )
+    return MasterRef(
+        key=CalibrationKey(**stored.key),
+        date_obs=stored.date_obs,
+        path=stored.path,
+        sha256=stored.sha256,
+        validity=validity,
+        temperature_c=stored.temperature_c,
+        withdrawn=stored.withdrawn,
+    )
