@@ -22,8 +22,10 @@ from processors.geometry import DetectorSetup
 from processors.header import BLOCK
 from processors.identity import FrameIdentity
 from processors.instrument import Instrument
+from processors.raw_image import Pixels, raw_image
 
-Pixels = NDArray[np.uint16] | NDArray[np.float32]
+__all__ = ["Frame", "Pixels", "ProductHDU", "read_frame", "read_image", "sha256_of", "to_native", "write_product"]
+
 _TYPES: Final = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _AT_ONCE: Final = 1 << 17  # pixels; a multiple of four, so that sums of parts are sums of whole words
 _BITPIX: Final = {"u1": 8, "i2": 16, "i4": 32, "f4": -32, "f8": -64, "u2": 16}
@@ -41,14 +43,7 @@ class Frame:
 
     def image(self, setup: DetectorSetup) -> Pixels:
         """Raw image of a detector, ADU: (rows, columns), uint16 or float32, native, C-contiguous (BadFrame)."""
-        image = read_image(self.path, self.headers[setup.hdu])
-        rows, columns = image.shape
-        for amplifier in setup.amplifiers:
-            for section in (amplifier.data, amplifier.overscan):
-                if section is not None and (section.y1 > rows or section.x1 > columns):
-                    where = f"detector {setup.detector}, amplifier {amplifier.name}"
-                    raise BadFrame(f"{where}: section {section} leaves the image of {columns}x{rows} pixels")
-        return image
+        return raw_image(lambda hdu: read_image(self.path, self.headers[hdu]), setup)
 
 
 def read_frame(path: Path | str, instrument: Instrument, headers: Sequence[Header], identity: FrameIdentity) -> Frame:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from processors.cards import Header
 from processors.errors import BadFrame
 from processors.identity import holds, text_of
-from processors.instrument_schema import SECTION, AmplifierSpec, InstrumentSpec, Number
+from processors.instrument_schema import InstrumentSpec
+from processors.readout_schema import AmplifierSpec, Bleed, Corner, Crosstalk, Linearity, OverscanMethod
+from processors.schema_base import Number
+from processors.section import Section, parse_section
+from processors.tiles import Tile, places_of, tile_of
 
+__all__ = ["Amplifier", "DetectorSetup", "Section", "detector_setup", "parse_section", "with_gains"]
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Rectangle of an image, from 0, ends excluded: rows y0:y1, columns x0:x1."""
-
-    x0: int
-    x1: int
-    y0: int
-    y1: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Index of a numpy image (rows first)."""
-        return slice(self.y0, self.y1), slice(self.x0, self.x1)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns)."""
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    def __str__(self) -> str:
-        return f"[{self.x0 + 1}:{self.x1},{self.y0 + 1}:{self.y1}]"
+_MEDIAN: Final = OverscanMethod()
 
 
 @dataclass(frozen=True, slots=True)
 class Amplifier:
-    """One readout: sections in the raw image, place in the trimmed one, gain e-/ADU, read noise e-, saturation ADU."""
+    """One readout: sections in the raw image, place in the trimmed one, gain e-/ADU, read noise e-, saturation ADU.
+
+    Its overscan gives a level per row, per column, or one for all; `first_read` is the corner of the data read first.
+    """
 
     name: str
     data: Section
@@ -47,74 +36,151 @@ class Amplifier:
     read_noise_e: float
     saturation_adu: float
     trimmed: Section
+    overscan_per_column: bool = False
+    overscan_method: OverscanMethod = _MEDIAN
+    linearity: Linearity | None = None
+    first_read: Corner | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorSetup:
-    """A detector of one frame: HDU, amplifiers, shape (rows, columns) once trimmed, bad sections when raw."""
+    """A detector of one frame: HDU, amplifiers, shape (rows, columns) once trimmed, bad sections when raw.
+
+    `tiles` are the HDUs that make its raw image where amplifiers have one each.
+    """
 
     detector: str
     hdu: int
     amplifiers: tuple[Amplifier, ...]
     shape: tuple[int, int]
     bad_sections: tuple[Section, ...]
+    crosstalk: tuple[Crosstalk, ...] = ()
+    bleed: Bleed | None = None
+    tiles: tuple[Tile, ...] = ()
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Make sure that all sections lie in a raw image of this shape (BadFrame)."""
+        rows, columns = shape
+        for amplifier in self.amplifiers:
+            for section in (amplifier.data, amplifier.overscan):
+                if section is not None and (section.y1 > rows or section.x1 > columns):
+                    where = f"detector {self.detector}, amplifier {amplifier.name}"
+                    raise BadFrame(f"{where}: section {section} leaves the image of {columns}x{rows} pixels")
 
 
-def parse_section(text: str, what: str) -> Section:
-    """A FITS section `[x1:x2,y1:y2]` (from 1, ends included).
+def with_gains(setup: DetectorSetup, gains: Mapping[str, float]) -> DetectorSetup:
+    """The same detector with other gains, e-/ADU, by the names of its amplifiers (measured ones, for instance).
 
     Raises
     ------
     BadFrame
-        It is no such section, or runs backwards.
+        A name is no amplifier's, or a gain is not a positive number.
     """
-    match = SECTION.fullmatch(text.strip())
-    if match is None:
-        raise BadFrame(f"{what} is {text!r}, not a section [x1:x2,y1:y2]")
-    x1, x2, y1, y2 = (int(number) for number in match.groups())
-    if not (1 <= x1 <= x2 and 1 <= y1 <= y2):
-        raise BadFrame(f"{what} is {text!r}, an impossible section")
-    return Section(x1 - 1, x2, y1 - 1, y2)
+    unknown = set(gains) - {amplifier.name for amplifier in setup.amplifiers}
+    if unknown:
+        raise BadFrame(f"detector {setup.detector}: no amplifier {', '.join(sorted(unknown))} to give a gain to")
+    for name, gain in gains.items():
+        if not (math.isfinite(gain) and gain > 0):
+            raise BadFrame(f"detector {setup.detector}, amplifier {name}: gain is {gain!r}")
+    amplifiers = tuple(replace(a, gain_e_adu=float(gains.get(a.name, a.gain_e_adu))) for a in setup.amplifiers)
+    return replace(setup, amplifiers=amplifiers)
 
 
-def detector_setup(spec: InstrumentSpec, detector: str, header: Header, primary: Header) -> DetectorSetup:
+def detector_setup(
+    spec: InstrumentSpec, detector: str, header: Header, primary: Header, headers: Sequence[Header] = ()
+) -> DetectorSetup:
     """Amplifiers of a detector from its header (the primary's cards stand in) and the instrument file.
+
+    `headers` are those of the whole file, for detectors whose amplifiers have an HDU each.
 
     Raises
     ------
     BadFrame
         A card is missing, a section or a number impossible, or sections do not fit together.
     """
-    chain = (header, primary)
-    specs = [amplifier for amplifier in spec.amplifiers if holds(amplifier.when, chain)]
+    specs = [amplifier for amplifier in spec.amplifiers if holds(amplifier.when, (header, primary))]
     if not specs:
         raise BadFrame(f"detector {detector}: {spec.name} has no amplifiers for this readout")
-    data = [_section(amplifier.data, chain, detector) for amplifier in specs]
-    columns = _places([(s.x0, s.x1) for s in data], detector)
-    rows = _places([(s.y0, s.y1) for s in data], detector)
+    places = places_of([amplifier for amplifier in specs if amplifier.hdu is not None], detector, headers)
+    tiles = [None if a.hdu is None else tile_of(a, detector, headers, places) for a in specs]
+    chains = [(header if tile is None else headers[tile.hdu], primary) for tile in tiles]
+    data = [_turned(_section(a.data, c, detector), t, detector) for a, c, t in zip(specs, chains, tiles, strict=True)]
+    # where amplifiers have an HDU each, the images are turned, and only their places say how the data line up
+    lying = [d if a.hdu is None else places[a.hdu][0] for a, d in zip(specs, data, strict=True)]
+    columns = _places([(s.x0, s.x1) for s in lying], detector)
+    rows = _places([(s.y0, s.y1) for s in lying], detector)
     amplifiers = []
-    for amplifier, section in zip(specs, data, strict=True):
-        place = Section(*columns[section.x0, section.x1], *rows[section.y0, section.y1])
-        amplifiers.append(_amplifier(amplifier, section, place, chain, detector))
+    for amplifier, section, place, chain, tile in zip(specs, data, lying, chains, tiles, strict=True):
+        if section.shape != place.shape:
+            raise BadFrame(
+                f"detector {detector}, amplifier {amplifier.name}: data {section} do not fit the place {place}"
+            )
+        trimmed = Section(*columns[place.x0, place.x1], *rows[place.y0, place.y1])
+        amplifiers.append(_amplifier(amplifier, section, trimmed, chain, tile, detector))
     shape = (max(end for _, end in rows.values()), max(end for _, end in columns.values()))
     if sum(math.prod(s.shape) for s in data) != math.prod(shape):
         raise BadFrame(f"detector {detector}: data sections leave a hole or overlap")
-    bad = tuple(parse_section(text, "bad section") for text in spec.detectors.bad_sections.get(detector, ()))
-    return DetectorSetup(detector, header.index, tuple(amplifiers), shape, bad)
+    return DetectorSetup(
+        detector,
+        header.index,
+        tuple(amplifiers),
+        shape,
+        tuple(parse_section(text, "bad section") for text in spec.detectors.bad_sections.get(detector, ())),
+        _crosstalk(spec, detector, {amplifier.name for amplifier in amplifiers}),
+        spec.detectors.bleed,
+        tuple(tile for tile in tiles if tile is not None),
+    )
 
 
-def _amplifier(spec: AmplifierSpec, data: Section, place: Section, chain: Sequence[Header], detector: str) -> Amplifier:
-    overscan = None if spec.overscan is None else _section(spec.overscan, chain, detector)
-    per_row = spec.overscan_per == "row"
+def _amplifier(
+    spec: AmplifierSpec, data: Section, trimmed: Section, chain: Sequence[Header], tile: Tile | None, detector: str
+) -> Amplifier:
+    overscan = None if spec.overscan is None else _turned(_section(spec.overscan, chain, detector), tile, detector)
+    per_row, per_column = spec.overscan_per == "row", spec.overscan_per == "column"
     if overscan is not None:
         if per_row and (overscan.y0 > data.y0 or overscan.y1 < data.y1):
             raise BadFrame(f"detector {detector}: overscan {overscan} does not span the rows of the data {data}")
+        if per_column and (overscan.x0 > data.x0 or overscan.x1 < data.x1):
+            raise BadFrame(f"detector {detector}: overscan {overscan} does not span the columns of the data {data}")
         if _overlap(overscan, data):
             raise BadFrame(f"detector {detector}: overscan {overscan} lies in the data {data}")
-    gain = _number(spec.gain_e_adu, chain, f"detector {detector}, amplifier {spec.name}: gain")
-    noise = _number(spec.read_noise_e, chain, f"detector {detector}, amplifier {spec.name}: read noise")
-    full = _number(spec.saturation_adu, chain, f"detector {detector}, amplifier {spec.name}: saturation")
-    return Amplifier(spec.name, data, overscan, per_row, gain, noise, full, place)
+    where = f"detector {detector}, amplifier {spec.name}"
+    gain = _number(spec.gain_e_adu, chain, f"{where}: gain")
+    noise = _number(spec.read_noise_e, chain, f"{where}: read noise")
+    full = _number(spec.saturation_adu, chain, f"{where}: saturation")
+    first = spec.first_read if tile is None or spec.first_read is None else tile.turned_corner(spec.first_read)
+    return Amplifier(
+        name=spec.name,
+        data=data,
+        overscan=overscan,
+        overscan_per_row=per_row,
+        gain_e_adu=gain,
+        read_noise_e=noise,
+        saturation_adu=full,
+        trimmed=trimmed,
+        overscan_per_column=per_column,
+        overscan_method=spec.overscan_method,
+        linearity=spec.linearity,
+        first_read=first,
+    )
+
+
+def _turned(section: Section, tile: Tile | None, detector: str) -> Section:
+    if tile is None:
+        return section
+    rows, columns = tile.raw.shape
+    if section.y1 > rows or section.x1 > columns:
+        raise BadFrame(f"detector {detector}: section {section} leaves HDU {tile.hdu} of {columns}x{rows} pixels")
+    return tile.turned(section)
+
+
+def _crosstalk(spec: InstrumentSpec, detector: str, names: set[str]) -> tuple[Crosstalk, ...]:
+    """The crosstalk between the amplifiers that this detector has."""
+    return tuple(
+        entry
+        for entry in spec.crosstalk
+        if {entry.victim, entry.aggressor} <= names and (entry.detectors is None or detector in entry.detectors)
+    )
 
 
 def _overlap(a: Section, b: Section) -> bool:

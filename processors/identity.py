@@ -31,7 +31,8 @@ class FrameIdentity:
     """What a frame is.
 
     `night` is YYYYMMDD, `date_obs` the start of the exposure (ISO, UTC), `readout` the speed, mode and binning that
-    calibrations must share, `slit` the slit of a spectrum, `program` the observing program. `flags` lists what is odd
+    calibrations must share, `slit` the slit of a spectrum, `program` the observing program, `temperature_c` that of the
+    (first) detector, None where no card tells it. `flags` lists what is odd
     but no reason to set the frame aside: `NIGHT_MISMATCH` (the header's own night disagrees), `TIME_MISMATCH` (two
     clocks in the header disagree by more than 10 s), `UNEXPECTED_DETECTOR`.
     """
@@ -52,6 +53,7 @@ class FrameIdentity:
     flags: tuple[str, ...] = ()
     slit: str = ""
     program: str = ""
+    temperature_c: float | None = None
 
 
 def text_of(value: Value) -> str:
@@ -143,7 +145,7 @@ def identify(spec: InstrumentSpec, headers: Sequence[Header], name: str) -> Fram
             flags.append("NIGHT_MISMATCH")
     if any(detector not in spec.detectors.expected for detector in detectors):
         flags.append("UNEXPECTED_DETECTOR")
-    exptime_s = _number(look_up(rules.exptime_s, chain, name), "exposure time", rules.exptime_s)
+    exptime_s = _number(look_up(rules.exptime_s, chain, name), "exposure time", rules.exptime_s) * rules.exptime_s.scale
     spectroscopy = rules.spectroscopy is not None and holds(rules.spectroscopy, chain)
     return FrameIdentity(
         instrument=spec.name,
@@ -162,6 +164,7 @@ def identify(spec: InstrumentSpec, headers: Sequence[Header], name: str) -> Fram
         flags=tuple(flags),
         slit=look_up(rules.slit, chain, name) or "",
         program=look_up(rules.program, chain, name) or "",
+        temperature_c=None if rules.temperature_c is None else _sensed(look_up(rules.temperature_c, chain, name)),
     )
 
 
@@ -228,6 +231,15 @@ def _number(text: str | None, what: str, source: Source) -> float:
     if not (math.isfinite(number) and number >= 0):
         raise BadFrame(f"{what} is {text!r} ({', '.join(source.cards) or 'file name'})")
     return number
+
+
+def _sensed(text: str | None) -> float | None:
+    """What a sensor says; a broken one is no reason to set a frame aside."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _whole(text: str | None, what: str, source: Source) -> int:

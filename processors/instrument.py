@@ -55,7 +55,7 @@ class Instrument:
     def setups(self, headers: Sequence[Header], name: str) -> tuple[DetectorSetup, ...]:
         """Amplifiers of every detector in the file, in the file's order (BadFrame when they make no sense)."""
         found = detector_headers(self.spec, headers, name)
-        return tuple(detector_setup(self.spec, detector, header, headers[0]) for detector, header in found.items())
+        return tuple(detector_setup(self.spec, name, header, headers[0], headers) for name, header in found.items())
 
     def limit(self, check: str, identity: FrameIdentity) -> Limit | None:
         """Limits of a check: the latest that were in force on the night and hold for this obstype."""

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import zoneinfo
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from processors.readout_schema import AmplifierSpec, Bleed, Crosstalk, Section
+from processors.schema_base import Regex, Strict, When
+
+__all__ = [
+    "AmplifierSpec",
+    "CheckName",
+    "Identity",
+    "InstrumentSpec",
+    "Limit",
+    "Obstype",
+    "ScaledSource",
+    "Site",
+    "Source",
+    "TimeSource",
+    "When",
+]
 
 # `flat` is a dome or lamp flat
 Obstype = Literal["bias", "dark", "flat", "skyflat", "science", "standard", "arc", "focus", "test", "unknown"]
@@ -24,26 +40,6 @@ CheckName = Literal[
     "read_noise",
     "saturation",
 ]
-SECTION: Final = re.compile(r"\[\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*\]")
-
-
-def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression: {error}") from error
-    return text
-
-
-def _section(text: str) -> str:
-    if text.lstrip().startswith("["):
-        match = SECTION.fullmatch(text.strip())
-        if match is None:
-            raise ValueError("expected a section [x1:x2,y1:y2] of whole numbers from 1, or a header card")
-        x1, x2, y1, y2 = (int(number) for number in match.groups())
-        if not (1 <= x1 <= x2 and 1 <= y1 <= y2):
-            raise ValueError("expected a section [x1:x2,y1:y2] with 1 <= x1 <= x2 and 1 <= y1 <= y2")
-    return text
 
 
 def _range(value: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
@@ -57,12 +53,6 @@ def _as_field(value: Any) -> Any:
     if isinstance(value, str):
         return {"cards": [value]}
     return {"cards": value} if isinstance(value, list) else value
-
-
-def _as_number(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"card": value}
-    return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _as_names(value: Any) -> Any:
@@ -83,15 +73,7 @@ def _as_limits(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
-Regex = Annotated[str, AfterValidator(_regex)]
-Section = Annotated[str, AfterValidator(_section)]
 Range = Annotated[tuple[float | None, float | None], AfterValidator(_range)]  # [lowest, highest], null: open
-
-
-class Strict(BaseModel):
-    """A model that refuses unknown keys and never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(Strict):
@@ -120,27 +102,16 @@ class TimeSource(Source):
     format: str = "iso"
 
 
-class Number(Strict):
-    """A number from a header card, or a fixed value where the card is missing (or none is named)."""
+class ScaledSource(Source):
+    """A number with its scale: 0.001 for an exposure time in milliseconds."""
 
-    card: str | None = None
-    value: float | None = None
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> Number:
-        if self.card is None and self.value is None:
-            raise ValueError("expected card or value")
-        return self
-
-
-NumberField = Annotated[Number, BeforeValidator(_as_number)]
-When = dict[str, Regex]  # card -> regular expression that its whole value must match, in any case
+    scale: Annotated[float, Field(gt=0)] = 1.0
 
 
 class Recognise(Strict):
     """One way to recognise the instrument: every card, and the file's name, must match."""
 
-    cards: When = {}
+    cards: When = Field(default_factory=dict)
     file_name: Regex | None = None
 
     @model_validator(mode="after")
@@ -154,7 +125,7 @@ class ObstypeRule(Strict):
     """An obstype and what must hold for it; the first rule that holds wins."""
 
     obstype: Obstype
-    when: When = {}
+    when: When = Field(default_factory=dict)
     exptime_s: Range | None = None
 
 
@@ -171,12 +142,13 @@ class Identity(Strict):
 
     expid: SourceField
     time: Annotated[tuple[TimeSource, ...], Field(min_length=1)]
-    exptime_s: SourceField
+    exptime_s: Annotated[ScaledSource, BeforeValidator(_as_field)]
     object: SourceField = Source(default="")
     filter: SourceField = Source(default="")
     slit: SourceField = Source(default="")
     program: SourceField = Source(default="")
     readout: SourceField = Source(default="")
+    temperature_c: SourceField | None = None
     night_card: str | None = None
     sequence: Sequence | None = None
     obstypes: tuple[ObstypeRule, ...]
@@ -187,27 +159,16 @@ class Detectors(Strict):
     """`mosaic`: one file holds all detectors, an HDU each; `single`: one file per detector.
 
     `expected` names the detectors of an exposure; a whole number N stands for the names 1 to N. `count` is a card that
-    says how many of these, from the first, this exposure has (a camera that is read out in part).
+    says how many of these, from the first, this exposure has (a camera that is read out in part). `bleed` says from
+    when on a run of saturated pixels is a bleed trail.
     """
 
     layout: Literal["mosaic", "single"]
     id: SourceField
     expected: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_as_names)]
     count: str | None = None
-    bad_sections: dict[str, tuple[Section, ...]] = {}
-
-
-class AmplifierSpec(Strict):
-    """One readout amplifier: sections as `[x1:x2,y1:y2]` of the raw image, or the cards that hold them."""
-
-    name: str
-    when: When = {}
-    data: Section
-    overscan: Section | None = None
-    overscan_per: Literal["row", "frame"] = "row"
-    gain_e_adu: NumberField
-    read_noise_e: NumberField
-    saturation_adu: NumberField
+    bad_sections: dict[str, tuple[Section, ...]] = Field(default_factory=dict)
+    bleed: Bleed | None = None
 
 
 class Limit(Strict):
@@ -240,7 +201,7 @@ class PixelScale(Strict):
 
 
 class InstrumentSpec(Strict):
-    """A whole instrument file."""
+    """A whole instrument file. `needs_dark`: a science frame reduced without a dark is flagged NODARK."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     title: str = ""
@@ -249,6 +210,21 @@ class InstrumentSpec(Strict):
     identity: Identity
     detectors: Detectors
     amplifiers: Annotated[tuple[AmplifierSpec, ...], Field(min_length=1)]
+    crosstalk: tuple[Crosstalk, ...] = ()
+    needs_dark: bool = False
     pixel_scale: PixelScale | None = None
     required_cards: tuple[str, ...] = ()
-    checks: dict[CheckName, Annotated[tuple[Limit, ...], BeforeValidator(_as_limits)]] = {}
+    checks: dict[CheckName, Annotated[tuple[Limit, ...], BeforeValidator(_as_limits)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> InstrumentSpec:
+        for name in {name for entry in self.crosstalk for name in (entry.victim, entry.aggressor)}:
+            named = [amplifier for amplifier in self.amplifiers if amplifier.name == name]
+            if not named:
+                raise ValueError(f"expected an amplifier of this file in crosstalk, not {name!r}")
+            if any(amplifier.first_read is None for amplifier in named):
+                raise ValueError(f"expected first_read of amplifier {name}, which has crosstalk")
+        own = [amplifier.hdu is not None for amplifier in self.amplifiers]
+        if any(own) and (self.detectors.layout == "mosaic" or not all(own)):
+            raise ValueError("expected layout single, and an hdu for every amplifier, where one has an hdu")
+        return self

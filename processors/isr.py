@@ -1,7 +1,9 @@
-"""Instrument signature removal of one detector: overscan, trim, bias, gain, flat, mask and variance in one pass."""
+"""Instrument signature removal of one detector: overscan, bias, gain, dark, flat, variance and mask in one pass."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,12 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.errors import BadFrame
-from processors.fits import Pixels
-from processors.geometry import Amplifier, DetectorSetup
-from processors.kernels import inlined, kernel
+from processors.geometry import DetectorSetup, Section
+from processors.isr_bleed import mark_bleeds
+from processors.isr_fringe import subtract_fringe
+from processors.isr_pedestal import mark_ghosts, pedestal
+from processors.kernels import kernel
+from processors.overscan import F4, Overscan, Raw, measure_overscan, overscan_level
 from processors.planes import Mask
 
-F4 = NDArray[np.float32]
+__all__ = ["Calibrated", "Planes", "empty_planes", "overscan_level", "remove_signature"]
+
+U2 = NDArray[np.uint16]
+Planes = tuple[F4, F4, U2]  # sci, var, mask of one shape, C-contiguous
 _LOWEST_FLAT: Final = np.float32(0.02)  # below this a flat says nothing: the pixel is masked, not blown up
 _NONE, _SATURATED = np.uint16(0), np.uint16(Mask.SATURATED)
 _NO_FLAT, _NAN = np.uint16(Mask.NO_FLAT), np.uint16(Mask.NOT_A_NUMBER)
@@ -24,166 +32,173 @@ _NO_FLAT, _NAN = np.uint16(Mask.NO_FLAT), np.uint16(Mask.NOT_A_NUMBER)
 class Calibrated:
     """A trimmed detector: `sci` e-, `var` e-², `mask` bits of `Mask`, each (rows, columns).
 
-    `overscan_adu` is the median overscan level of every amplifier.
+    Of every amplifier: `overscan_adu`, the median overscan level, and `overscan_step_adu`, how much it changes along
+    the overscan (`overscan.overscan_step`). `fringe_scale` is what the fringe frame was multiplied by.
     """
 
     sci: F4
     var: F4
-    mask: NDArray[np.uint16]
+    mask: U2
     overscan_adu: tuple[float, ...]
+    overscan_step_adu: tuple[float, ...] = ()
+    fringe_scale: float | None = None
 
 
 def remove_signature(
-    raw: Pixels,
+    raw: Raw,
     setup: DetectorSetup,
     bias: F4 | None = None,
     flat: F4 | None = None,
-    bad: NDArray[np.bool_] | None = None,
+    bad: NDArray[np.bool_] | U2 | None = None,
+    *,
+    dark_e_s: F4 | None = None,
+    exptime_s: float = 0.0,
+    fringe: F4 | None = None,
+    out: Planes | None = None,
 ) -> Calibrated:
     """Reduce a raw detector image.
 
-    With e = (raw - overscan - bias) gain: sci = e / flat, var = (max(e, 0) + read_noise²) / flat² (Janesick 2001,
-    *Scientific Charge-Coupled Devices*, chapter 2: shot and read noise; that of the masters is left out).
+    With x = raw - overscan - crosstalk - bias and e = true(x) gain, where true() is the amplifier's linearity:
+    sci = (e - dark exptime) / flat - fringe, var = (max(e, 0) + read_noise²) / flat² (Janesick 2001, *Scientific
+    Charge-Coupled Devices*, chapter 2: shot noise, that of the dark current too, and read noise; the noise of the
+    masters is left out).
 
     Parameters
     ----------
     raw : (rows, columns) uint16 or float32, ADU
     bias : trimmed float32, ADU above the overscan
     flat : trimmed float32, 1 on average
-    bad : trimmed bool, pixels that are bad
+    bad : trimmed; bool, pixels that are bad, or uint16, bits of `Mask`
+    dark_e_s : trimmed float32, dark current in e-/s
+    exptime_s : time for which the dark current was gathered
+    fringe : trimmed float32, a fringe frame in any unit; it is scaled to what is seen of it in the sky
+    out : arrays to fill, as `empty_planes` makes them. Used again for detector after detector they spare the system's
+        zeroing of fresh memory, which takes longer than the reduction
 
     Raises
     ------
     BadFrame
-        An overscan holds NaN, or a calibration has another shape.
+        A section leaves the image, an overscan holds NaN, or a calibration has another shape or no exposure time.
     """
-    for name, plane in (("bias", bias), ("flat", flat), ("bad-pixel mask", bad)):
+    planes = {"bias": bias, "flat": flat, "bad-pixel mask": bad, "dark": dark_e_s, "fringe frame": fringe}
+    for name, plane in planes.items():
         if plane is not None and plane.shape != setup.shape:
             raise BadFrame(f"detector {setup.detector}: the {name} has {plane.shape}, the frame {setup.shape} pixels")
-    sci, var = np.empty(setup.shape, np.float32), np.empty(setup.shape, np.float32)
-    mask = bad_pixels(setup).astype(np.uint16)  # True is Mask.BAD
-    if bad is not None:
-        mask |= bad
-    levels = []
-    for amplifier in setup.amplifiers:
-        level = overscan_level(raw, amplifier, setup.detector)
-        levels.append(float(np.median(level)))
-        place = amplifier.trimmed.slices
-        _calibrate(
-            raw[amplifier.data.slices],
-            level,
-            np.zeros((1, amplifier.data.shape[1]), np.float32) if bias is None else bias[place],
-            np.ones((1, amplifier.data.shape[1]), np.float32) if flat is None else flat[place],
-            np.float32(amplifier.gain_e_adu),
-            np.float32(amplifier.read_noise_e**2),
-            np.float32(amplifier.saturation_adu),
-            sci[place],
-            var[place],
-            mask[place],
-        )
-    return Calibrated(sci, var, mask, tuple(levels))
+    if dark_e_s is not None and not (math.isfinite(exptime_s) and exptime_s >= 0):
+        raise BadFrame(f"detector {setup.detector}: a dark for an exposure time of {exptime_s} s")
+    setup.check_shape(raw.shape)
+    raw = _as_kernels_want(raw)
+    overscans = [measure_overscan(raw, amplifier, setup.detector) for amplifier in setup.amplifiers]
+    subtracted = pedestal(raw, setup, overscans, bias)
+    sci, var, mask = out if out is not None else empty_planes(setup)
+    places, numbers, levels = _tables(setup, overscans)
+    bits = _calibrate(
+        raw,
+        places,
+        numbers,
+        levels,
+        _one_row(setup, 0.0) if subtracted is None else np.ascontiguousarray(subtracted, np.float32),
+        None if dark_e_s is None else np.ascontiguousarray(dark_e_s, np.float32),
+        np.float32(exptime_s),
+        _one_row(setup, 1.0) if flat is None else np.ascontiguousarray(flat, np.float32),
+        None if bad is None else np.ascontiguousarray(bad, np.uint16),  # True is Mask.BAD
+        sci,
+        var,
+        mask,
+    )
+    for place in bad_places(setup):
+        mask[place.slices] |= np.uint16(Mask.BAD)
+    if setup.bleed is not None:
+        mark_bleeds(mask, bits, setup.bleed)
+    mark_ghosts(raw, setup, mask)
+    scale = None if fringe is None else subtract_fringe(sci, var, mask, fringe)
+    middle = tuple(float(np.median(overscan.level)) for overscan in overscans)
+    return Calibrated(sci, var, mask, middle, tuple(overscan.step for overscan in overscans), scale)
 
 
-def overscan_level(raw: Pixels, amplifier: Amplifier, detector: str = "") -> F4:
-    """Overscan of every data row, ADU, float32: the median of that row's overscan pixels, or of the whole section.
-
-    Without an overscan section it is 0.
-
-    Raises
-    ------
-    BadFrame
-        The overscan holds NaN.
-    """
-    rows = amplifier.data.shape[0]
-    section = amplifier.overscan
-    if section is None:
-        return np.zeros(rows, np.float32)
-    if not amplifier.overscan_per_row:
-        level = float(np.median(raw[section.slices]))
-        levels = np.full(rows, level, np.float32)
-    elif raw.dtype == np.uint16:
-        levels = _row_medians(raw, amplifier.data.y0, amplifier.data.y1, section.x0, section.x1)
-    else:
-        block = raw[amplifier.data.y0 : amplifier.data.y1, section.x0 : section.x1]
-        levels = np.median(block, axis=1).astype(np.float32)
-    if not np.isfinite(levels).all():
-        raise BadFrame(f"detector {detector}, amplifier {amplifier.name}: the overscan holds NaN")
-    return levels
+def empty_planes(setup: DetectorSetup) -> Planes:
+    """Arrays for `remove_signature` to fill: sci and var float32, mask uint16."""
+    return np.empty(setup.shape, np.float32), np.empty(setup.shape, np.float32), np.empty(setup.shape, np.uint16)
 
 
-def bad_pixels(setup: DetectorSetup) -> NDArray[np.bool_]:
-    """Trimmed mask of the instrument file's bad sections."""
-    bad = np.zeros(setup.shape, np.bool_)
+def bad_places(setup: DetectorSetup) -> Iterator[Section]:
+    """The instrument file's bad sections in the trimmed image, cut at the amplifiers' edges."""
     for section in setup.bad_sections:
         for amplifier in setup.amplifiers:
             data, place = amplifier.data, amplifier.trimmed
             y0, y1 = max(section.y0, data.y0) - data.y0, min(section.y1, data.y1) - data.y0
             x0, x1 = max(section.x0, data.x0) - data.x0, min(section.x1, data.x1) - data.x0
             if y0 < y1 and x0 < x1:
-                bad[place.y0 + y0 : place.y0 + y1, place.x0 + x0 : place.x0 + x1] = True
-    return bad
+                yield Section(place.x0 + x0, place.x0 + x1, place.y0 + y0, place.y0 + y1)
 
 
-@inlined
-def _count_median(row: Any, x0: Any, x1: Any) -> Any:
-    """Median of row[x0:x1] of whole numbers by bisection and counting, which vectorises where sorting does not."""
-    n = x1 - x0
-    low = np.int32(row[x0])
-    high = low
-    for x in range(x0, x1):
-        value = np.int32(row[x])
-        low = min(low, value)
-        high = max(high, value)
-    half = (n + 1) // 2
-    while low < high:
-        middle = (low + high) >> 1
-        count = np.int32(0)
-        for x in range(x0, x1):
-            count += np.int32(1) if np.int32(row[x]) <= middle else np.int32(0)
-        if count >= half:
-            high = middle
-        else:
-            low = middle + 1
-    if n % 2 == 1:
-        return np.float32(low)
-    count = np.int32(0)
-    upper = np.int32(65536)
-    for x in range(x0, x1):
-        value = np.int32(row[x])
-        count += np.int32(1) if value <= low else np.int32(0)
-        upper = min(upper, value if value > low else np.int32(65536))
-    return np.float32(low) if count > half else (np.float32(low) + np.float32(upper)) * np.float32(0.5)
+def _as_kernels_want(raw: NDArray[Any]) -> Raw:
+    """Raw pixels as the kernels know them: uint16 or float32, native, C-contiguous; copied only where needed."""
+    if raw.dtype.newbyteorder("=") == np.uint16:
+        return np.ascontiguousarray(raw, np.uint16)
+    return np.ascontiguousarray(raw, np.float32)
+
+
+def _one_row(setup: DetectorSetup, value: float) -> F4:
+    """One row that stands for all, where a calibration is missing."""
+    return np.full((1, setup.shape[1]), value, np.float32)
+
+
+def _tables(setup: DetectorSetup, overscans: Sequence[Overscan]) -> tuple[NDArray[np.int64], F4, F4]:
+    """The amplifiers as the kernel wants them: places, numbers, and overscan level by amplifier and trimmed row."""
+    places, numbers = [], []
+    levels = np.zeros((len(overscans), setup.shape[0]), np.float32)
+    for number, (a, overscan) in enumerate(zip(setup.amplifiers, overscans, strict=True)):
+        places.append((a.data.y0, a.data.x0, a.trimmed.y0, a.trimmed.y1, a.trimmed.x0, a.trimmed.x1))
+        numbers.append((a.gain_e_adu, a.read_noise_e**2, a.saturation_adu))
+        levels[number, a.trimmed.y0 : a.trimmed.y1] = overscan.level
+    return np.array(places, np.int64), np.array(numbers, np.float32), levels
 
 
 @kernel
-def _row_medians(raw: Any, y0: Any, y1: Any, x0: Any, x1: Any) -> Any:
-    levels = np.empty(y1 - y0, np.float32)
-    for y in range(y0, y1):
-        levels[y - y0] = _count_median(raw[y], x0, x1)
-    return levels
+def _calibrate(raw: Any, places: Any, numbers: Any, levels: Any, subtracted: Any, dark: Any, exptime: Any, flat: Any,
+               bad: Any, sci: Any, var: Any, mask: Any) -> Any:  # fmt: skip
+    """Fill sci, var and mask; returns all bits that are set anywhere in each row.
 
-
-@kernel
-def _calibrate(raw: Any, level: Any, bias: Any, flat: Any, gain: Any, noise2: Any, full: Any,
-               sci: Any, var: Any, mask: Any) -> None:  # fmt: skip
-    """Fill sci, var and mask of one amplifier; all are views of its section, bias and flat may be one row for all."""
+    `subtracted` and `flat` may be one row for all, `dark` and `bad` None: that is decided at compile time. Rows are
+    the outer loop, amplifiers the inner one, so that memory is written in its order.
+    """
     zero, one, infinite = np.float32(0), np.float32(1), np.float32(np.inf)
-    rows, columns = raw.shape
+    rows = sci.shape[0]
+    bits = np.zeros(rows, np.uint16)
     for y in range(rows):
-        # rows as one-dimensional arrays and choices without branches, so that the loop becomes vector instructions
-        R, S, V, M = raw[y], sci[y], var[y], mask[y]
-        B, F = bias[min(y, bias.shape[0] - 1)], flat[min(y, flat.shape[0] - 1)]
-        overscan = level[y]
-        for x in range(columns):
-            value = np.float32(R[x])
-            electrons = (value - overscan - B[x]) * gain
-            usable = (F[x] > _LOWEST_FLAT) & (F[x] < infinite)
-            inverse = one / (F[x] if usable else one)
-            variance = (max(electrons, zero) + noise2) * inverse * inverse
-            electrons *= inverse
-            finite = (variance < infinite) & (abs(electrons) < infinite)
-            S[x] = electrons if finite else zero
-            V[x] = variance if finite else zero
-            M[x] |= (
-                (_SATURATED if value >= full else _NONE) | (_NONE if usable else _NO_FLAT) | (_NONE if finite else _NAN)
-            )
+        seen = _NONE
+        for a in range(places.shape[0]):
+            raw_y, raw_x, y0, y1, x0, x1 = places[a]
+            if y < y0 or y >= y1:
+                continue
+            # rows as one-dimensional arrays and choices without branches, so that the loop becomes vector instructions
+            columns = x1 - x0
+            R = raw[raw_y + y - y0, raw_x : raw_x + columns]
+            S, V, M = sci[y, x0:x1], var[y, x0:x1], mask[y, x0:x1]
+            B, F = subtracted[min(y, subtracted.shape[0] - 1), x0:x1], flat[min(y, flat.shape[0] - 1), x0:x1]
+            if dark is not None:
+                D = dark[y, x0:x1]
+            if bad is not None:
+                K = bad[y, x0:x1]
+            overscan, gain, noise2, full = levels[a, y], numbers[a, 0], numbers[a, 1], numbers[a, 2]
+            for x in range(columns):
+                value = np.float32(R[x])
+                electrons = (value - overscan - B[x]) * gain
+                usable = (F[x] > _LOWEST_FLAT) & (F[x] < infinite)
+                inverse = one / (F[x] if usable else one)
+                variance = (max(electrons, zero) + noise2) * inverse * inverse
+                if dark is not None:
+                    electrons -= D[x] * exptime
+                electrons *= inverse
+                finite = (variance < infinite) & (abs(electrons) < infinite)
+                S[x] = electrons if finite else zero
+                V[x] = variance if finite else zero
+                found = (_SATURATED if value >= full else _NONE) | (_NONE if usable else _NO_FLAT)
+                found |= _NONE if finite else _NAN
+                if bad is not None:
+                    found |= K[x]
+                M[x] = found
+                seen |= found
+        bits[y] = seen
+    return bits

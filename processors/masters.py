@@ -124,7 +124,7 @@ def _level_cards(kind: str, frames: Sequence[Frame], levels: Sequence[Level], re
     times = [level.exptime_s for level in levels]
     if kind == "dark" or len(set(times)) == 1:
         cards.append(("NFEXPT", float(np.median(times)), "exposure time of the inputs, s"))
-    known = [t for frame in frames if (t := getattr(frame.identity, "temperature_c", None)) is not None]
+    known = [t for frame in frames if (t := frame.identity.temperature_c) is not None]
     if known:
         cards.append(("NFTEMP", float(np.median(known)), "median temperature of the detectors, deg C"))
     if kind in LIT_KINDS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from processors.card_text import Card
 from processors.cards import Header
 from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU, sha256_of, write_product
-from processors.geometry import DetectorSetup
-from processors.isr import remove_signature
+from processors.geometry import DetectorSetup, with_gains
+from processors.isr import Calibrated, Planes, empty_planes, remove_signature
 from processors.masters import Master
 from processors.planes import MASK_CARDS
 from processors.provenance import InputRef, identity_cards, provenance_cards, quick_look
@@ -35,7 +35,11 @@ _WCS = ("WCSAXES", "CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "CRVAL1", "CRVAL2", "
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A reduced frame on disk. `flags`: NOBIAS, NOFLAT for a missing calibration, QUICKLOOK, and those of the frame."""
+    """A reduced frame on disk.
+
+    `flags`: NOBIAS, NOFLAT, NODARK for a missing calibration (darks only where the instrument file says that they are
+    needed), QUICKLOOK, and those of the frame.
+    """
 
     path: Path
     inputs: tuple[InputRef, ...]
@@ -48,22 +52,47 @@ class Reduced:
         return tuple(given for given in self.inputs if given.role != "frame")
 
 
+@dataclass(frozen=True, slots=True)
+class _Masters:
+    """The masters of one reduction, by role."""
+
+    bias: Master | None
+    flat: Master | None
+    dark: Master | None
+    fringe: Master | None
+    badpix: Master | None
+
+    def used(self) -> Iterator[tuple[str, Master]]:
+        """Those that are there, with their roles."""
+        for role in ("bias", "dark", "flat", "fringe", "badpix"):
+            master = getattr(self, role)
+            if master is not None:
+                yield role, master
+
+
 def reduce_frame(
     frame: Frame,
     path: Path | str,
     bias: Master | None = None,
     flat: Master | None = None,
     *,
+    dark: Master | None = None,
+    fringe: Master | None = None,
+    bad_pixels: Master | None = None,
+    gains: Mapping[str, Mapping[str, float]] | None = None,
     software: str = "nightferry",
     sha256: str | None = None,
 ) -> Reduced:
     """Remove the instrument's signature from every detector of a frame and write the product to `path`.
 
     Planes per detector: SCI (e-, float32), VAR (e-², float32), MASK (uint16, bits of `planes.Mask`). Without a bias or
-    flat the step is left out and flagged.
+    flat (or dark, where the instrument needs one) the step is left out and flagged.
 
     Parameters
     ----------
+    dark : e-/s; it is scaled by the frame's exposure time
+    fringe : scaled to what is seen of it in the sky
+    gains : e-/ADU by detector and amplifier, measured ones that stand in for those of the header or instrument file
     sha256 : of the frame's bytes, where known; computed otherwise
 
     Raises
@@ -76,16 +105,11 @@ def reduce_frame(
     path = Path(path)
     if not frame.setups:
         raise BadFrame("it holds none of the instrument's detectors")
+    masters = _Masters(bias, flat, dark, fringe, bad_pixels)
     inputs = [InputRef(frame.path.name, sha256 or sha256_of(frame.path))]
-    flags = list(frame.identity.flags)
+    inputs += [InputRef(master.path.name, master.sha256, role) for role, master in masters.used()]
     approximation = quick_look(frame.headers[0])
-    if approximation:
-        flags.append("QUICKLOOK")
-    for master, role, flag in ((bias, "bias", "NOBIAS"), (flat, "flat", "NOFLAT")):
-        if master is None:
-            flags.append(flag)
-        else:
-            inputs.append(InputRef(master.path.name, master.sha256, role))
+    flags = _flags(frame, masters, approximation)
     cards = [
         *_kept(frame.headers[0], _KEPT),
         *[card for card in identity_cards(frame.identity) if card[0] not in _KEPT],
@@ -94,32 +118,65 @@ def reduce_frame(
     ]
     if approximation:
         cards.append(("NFQLOOK", approximation, "made from a quick look of the frame"))
+    if gains:
+        cards.append(("NFGAINS", " ".join(sorted(gains)), "detectors whose gains were given, not read"))
     scale = frame.instrument.pixel_scale_arcsec(frame.headers)
     if scale is not None:
         cards.append(("PIXSCALE", scale, "arcsec per pixel"))
-    write_product(path, cards, _planes(frame, bias, flat))
+    write_product(path, cards, _planes(frame, masters, gains or {}))
     return Reduced(path, tuple(inputs), tuple(setup.detector for setup in frame.setups), tuple(flags))
 
 
-def _planes(frame: Frame, bias: Master | None, flat: Master | None) -> Iterator[ProductHDU]:
-    for setup in frame.setups:
+def _flags(frame: Frame, masters: _Masters, approximation: str) -> list[str]:
+    flags = list(frame.identity.flags)
+    if approximation:
+        flags.append("QUICKLOOK")
+    if masters.bias is None:
+        flags.append("NOBIAS")
+    if masters.flat is None:
+        flags.append("NOFLAT")
+    if masters.dark is None and frame.instrument.spec.needs_dark:
+        flags.append("NODARK")
+    return flags
+
+
+def _planes(frame: Frame, masters: _Masters, gains: Mapping[str, Mapping[str, float]]) -> Iterator[ProductHDU]:
+    planes: Planes | None = None  # a product is written detector by detector, so that all of them can share these
+    for given in frame.setups:
+        setup = with_gains(given, gains.get(given.detector, {}))
+        if planes is None or planes[0].shape != setup.shape:
+            planes = empty_planes(setup)
+        detector, used = setup.detector, dict(masters.used())
         made = remove_signature(
             frame.image(setup),
             setup,
-            None if bias is None else bias.plane(setup.detector),
-            None if flat is None else flat.plane(setup.detector),
+            used["bias"].plane(detector) if "bias" in used else None,
+            used["flat"].plane(detector) if "flat" in used else None,
+            used["badpix"].mask(detector) if "badpix" in used else None,
+            dark_e_s=used["dark"].plane(detector) if "dark" in used else None,
+            exptime_s=frame.identity.exptime_s,
+            fringe=used["fringe"].plane(detector) if "fringe" in used else None,
+            out=planes,
         )
-        names: list[Card] = [("NFDET", setup.detector, "detector")]
-        for amplifier, level in zip(setup.amplifiers, made.overscan_adu, strict=True):
-            names += [
-                (f"NF {amplifier.name} OVERSCAN", level, "median overscan level, ADU"),
-                (f"NF {amplifier.name} GAIN", amplifier.gain_e_adu, "e-/ADU"),
-                (f"NF {amplifier.name} RDNOISE", amplifier.read_noise_e, "e-"),
-            ]
+        names = _detector_cards(setup, made)
         wcs = _wcs(frame.headers[setup.hdu], setup)
-        yield ProductHDU(f"{setup.detector}-SCI", made.sci, (("BUNIT", "electron", ""), *names, *wcs))
-        yield ProductHDU(f"{setup.detector}-VAR", made.var, (("BUNIT", "electron2", ""), names[0]))
-        yield ProductHDU(f"{setup.detector}-MASK", made.mask, (names[0], *MASK_CARDS))
+        yield ProductHDU(f"{detector}-SCI", made.sci, (("BUNIT", "electron", ""), *names, *wcs))
+        yield ProductHDU(f"{detector}-VAR", made.var, (("BUNIT", "electron2", ""), names[0]))
+        yield ProductHDU(f"{detector}-MASK", made.mask, (names[0], *MASK_CARDS))
+
+
+def _detector_cards(setup: DetectorSetup, made: Calibrated) -> list[Card]:
+    cards: list[Card] = [("NFDET", setup.detector, "detector")]
+    for number, amplifier in enumerate(setup.amplifiers):
+        cards += [
+            (f"NF {amplifier.name} OVERSCAN", made.overscan_adu[number], "median overscan level, ADU"),
+            (f"NF {amplifier.name} OSTEP", made.overscan_step_adu[number], "step along the overscan, ADU"),
+            (f"NF {amplifier.name} GAIN", amplifier.gain_e_adu, "e-/ADU"),
+            (f"NF {amplifier.name} RDNOISE", amplifier.read_noise_e, "e-"),
+        ]
+    if made.fringe_scale is not None:
+        cards.append(("NFFRINGE", made.fringe_scale, "factor of the fringe frame, e-"))
+    return cards
 
 
 def _kept(header: Header, keywords: tuple[str, ...]) -> list[Card]:

@@ -64,10 +64,9 @@ def days_apart(ref: MasterRef, identity: FrameIdentity) -> float:
 
 def temperature_apart(ref: MasterRef, identity: FrameIdentity) -> float | None:
     """Temperature of a master above a frame's, °C; None where it does not matter or one of them is not known."""
-    own: float | None = getattr(identity, "temperature_c", None)
-    if ref.key.kind not in _COLD or ref.temperature_c is None or own is None:
+    if ref.key.kind not in _COLD or ref.temperature_c is None or identity.temperature_c is None:
         return None
-    return ref.temperature_c - own
+    return ref.temperature_c - identity.temperature_c
 
 
 @lru_cache(maxsize=65536)

@@ -41,6 +41,20 @@ def verdict_of(value: float, limit: Limit | None) -> tuple[Verdict, Limits | Non
     return ("warning" if _outside(value, warning) else "ok"), warning or error
 
 
+def scaled(limit: Limit | None, scale: float) -> Limit | None:
+    """The same limits times a positive factor."""
+
+    def times(limits: Limits | None) -> Limits | None:
+        if limits is None:
+            return None
+        low, high = limits
+        return (None if low is None else low * scale), (None if high is None else high * scale)
+
+    if limit is None or scale == 1.0:
+        return limit
+    return limit.model_copy(update={"warning": times(limit.warning), "error": times(limit.error)})
+
+
 def _outside(value: float, limits: Limits | None) -> bool:
     if limits is None:
         return False

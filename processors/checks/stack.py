@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.associate import CalibrationKey, calibration_groups
-from processors.checks.result import CheckResult, Limits, verdict_of
+from processors.checks.result import CheckResult, scaled, verdict_of
 from processors.fits import Frame
 from processors.geometry import Amplifier, DetectorSetup
-from processors.instrument_schema import Limit
 from processors.isr import overscan_level
 
 _MOST: Final = 6  # frames of a run that are looked at: pairs enough, and a bound on memory
@@ -60,7 +59,7 @@ def judge_stack(
 ) -> CheckResult:
     """Result of a check on a sequence, filed under its first frame; the instrument file's limits are times `scale`."""
     first = stack.frames[0]
-    verdict, limits = verdict_of(value, _scaled(first.instrument.limit(check, first.identity), scale))
+    verdict, limits = verdict_of(value, scaled(first.instrument.limit(check, first.identity), scale))
     return CheckResult(
         file=str(first.path),
         check=check,
@@ -77,15 +76,3 @@ def judge_stack(
 
 def _setup(frame: Frame, detector: str) -> DetectorSetup | None:
     return next((setup for setup in frame.setups if setup.detector == detector), None)
-
-
-def _scaled(limit: Limit | None, scale: float) -> Limit | None:
-    def times(limits: Limits | None) -> Limits | None:
-        if limits is None:
-            return None
-        low, high = limits
-        return (None if low is None else low * scale), (None if high is None else high * scale)
-
-    if limit is None:
-        return None
-    return limit.model_copy(update={"warning": times(limit.warning), "error": times(limit.error)})

@@ -32,7 +32,7 @@ def check(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("folder", ["odd", "mosaic/lsst", "raw/msfc_esis"])
+@pytest.mark.parametrize("folder", ["odd", "mosaic/lsst"])
 def test_every_file_is_one_named_error(shared_data: Path, folder: str) -> None:
     files = sorted(str(path) for path in (shared_data / folder).rglob("*") if path.is_file())
     done = check(*files)

@@ -49,7 +49,7 @@ def reference(raw: Any, setup: DetectorSetup, bias: Any, flat: Any) -> tuple[Any
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
 def test_the_kernel_agrees_with_the_slow_reference(seed: int, kind: type) -> None:
     rng = np.random.default_rng(seed)
-    raw = rng.integers(900, 65536 if seed % 2 else 3000, (24, 62)).astype(kind)
+    raw: Any = rng.integers(900, 65536 if seed % 2 else 3000, (24, 62)).astype(kind)
     bias = rng.normal(0, 5, (24, 40)).astype(np.float32)
     flat = rng.uniform(0.5, 1.5, (24, 40)).astype(np.float32)
     flat[3, 4:8] = (0.0, np.nan, np.inf, -1.0)
