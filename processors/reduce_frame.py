@@ -10,11 +10,15 @@ from processors.card_text import Card
 from processors.cards import Header
 from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU, sha256_of, write_product
-from processors.geometry import DetectorSetup, with_gains
-from processors.isr import Calibrated, Planes, empty_planes, remove_signature
+from processors.geometry import DetectorSetup
+from processors.inspect_detector import Steps
+from processors.isr import Calibrated
 from processors.masters import Master
+from processors.measures import Measures
 from processors.planes import MASK_CARDS
 from processors.provenance import InputRef, identity_cards, provenance_cards, quick_look
+from processors.reduce_detector import Masters, ReducedDetector, reduce_detectors
+from processors.reference import Reference
 
 # Cards of the raw header that a reduced frame keeps; sections, checksums and structure no longer hold.
 _KEPT = (
@@ -30,7 +34,6 @@ _KEPT = (
     "AIRMASS",
     "PROPID",
 )
-_WCS = ("WCSAXES", "CTYPE1", "CTYPE2", "CUNIT1", "CUNIT2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +46,18 @@ class Reduced:
 
     path: Path
     inputs: tuple[InputRef, ...]
-    detectors: tuple[str, ...]
     flags: tuple[str, ...]
+    measures: tuple[Measures, ...]
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Names of the detectors, in the product's order."""
+        return tuple(each.detector for each in self.measures)
 
     @property
     def calibrations(self) -> tuple[InputRef, ...]:
         """The masters among the inputs."""
         return tuple(given for given in self.inputs if given.role != "frame")
-
-
-@dataclass(frozen=True, slots=True)
-class _Masters:
-    """The masters of one reduction, by role."""
-
-    bias: Master | None
-    flat: Master | None
-    dark: Master | None
-    fringe: Master | None
-    badpix: Master | None
-
-    def used(self) -> Iterator[tuple[str, Master]]:
-        """Those that are there, with their roles."""
-        for role in ("bias", "dark", "flat", "fringe", "badpix"):
-            master = getattr(self, role)
-            if master is not None:
-                yield role, master
 
 
 def reduce_frame(
@@ -80,10 +70,16 @@ def reduce_frame(
     fringe: Master | None = None,
     bad_pixels: Master | None = None,
     gains: Mapping[str, Mapping[str, float]] | None = None,
+    steps: Steps | None = None,
+    reference: Reference | None = None,
+    threads: int = 1,
     software: str = "nightferry",
     sha256: str | None = None,
 ) -> Reduced:
     """Remove the instrument's signature from every detector of a frame and write the product to `path`.
+
+    On images of the sky, cosmic rays are marked, seeing and sky are measured, and with a reference catalogue the
+    solution on the sky is improved and the zero point found (`Measures`); spectra are left as they are.
 
     Planes per detector: SCI (e-, float32), VAR (e-², float32), MASK (uint16, bits of `planes.Mask`). Without a bias or
     flat (or dark, where the instrument needs one) the step is left out and flagged.
@@ -93,6 +89,8 @@ def reduce_frame(
     dark : e-/s; it is scaled by the frame's exposure time
     fringe : scaled to what is seen of it in the sky
     gains : e-/ADU by detector and amplifier, measured ones that stand in for those of the header or instrument file
+    steps : what is done besides; all of it by default
+    threads : detectors at once; the product is the same for any number
     sha256 : of the frame's bytes, where known; computed otherwise
 
     Raises
@@ -101,11 +99,13 @@ def reduce_frame(
         A section, card or pixel is impossible, or a master does not fit.
     NoCalibration
         A master lacks one of the frame's detectors.
+    BadCatalogue
+        The reference catalogue cannot be read.
     """
     path = Path(path)
     if not frame.setups:
         raise BadFrame("it holds none of the instrument's detectors")
-    masters = _Masters(bias, flat, dark, fringe, bad_pixels)
+    masters = Masters(bias=bias, dark=dark, flat=flat, fringe=fringe, badpix=bad_pixels)
     inputs = [InputRef(frame.path.name, sha256 or sha256_of(frame.path))]
     inputs += [InputRef(master.path.name, master.sha256, role) for role, master in masters.used()]
     approximation = quick_look(frame.headers[0])
@@ -120,14 +120,18 @@ def reduce_frame(
         cards.append(("NFQLOOK", approximation, "made from a quick look of the frame"))
     if gains:
         cards.append(("NFGAINS", " ".join(sorted(gains)), "detectors whose gains were given, not read"))
+    if reference is not None:
+        cards.append(("NFREFCAT", reference.place.name, "reference catalogue"))
     scale = frame.instrument.pixel_scale_arcsec(frame.headers)
     if scale is not None:
         cards.append(("PIXSCALE", scale, "arcsec per pixel"))
-    write_product(path, cards, _planes(frame, masters, gains or {}))
-    return Reduced(path, tuple(inputs), tuple(setup.detector for setup in frame.setups), tuple(flags))
+    measures: list[Measures] = []
+    done = reduce_detectors(frame, masters, gains or {}, steps or Steps(), reference, threads)
+    write_product(path, cards, _planes(done, measures))
+    return Reduced(path, tuple(inputs), tuple(flags), tuple(measures))
 
 
-def _flags(frame: Frame, masters: _Masters, approximation: str) -> list[str]:
+def _flags(frame: Frame, masters: Masters, approximation: str) -> list[str]:
     flags = list(frame.identity.flags)
     if approximation:
         flags.append("QUICKLOOK")
@@ -140,29 +144,15 @@ def _flags(frame: Frame, masters: _Masters, approximation: str) -> list[str]:
     return flags
 
 
-def _planes(frame: Frame, masters: _Masters, gains: Mapping[str, Mapping[str, float]]) -> Iterator[ProductHDU]:
-    planes: Planes | None = None  # a product is written detector by detector, so that all of them can share these
-    for given in frame.setups:
-        setup = with_gains(given, gains.get(given.detector, {}))
-        if planes is None or planes[0].shape != setup.shape:
-            planes = empty_planes(setup)
-        detector, used = setup.detector, dict(masters.used())
-        made = remove_signature(
-            frame.image(setup),
-            setup,
-            used["bias"].plane(detector) if "bias" in used else None,
-            used["flat"].plane(detector) if "flat" in used else None,
-            used["badpix"].mask(detector) if "badpix" in used else None,
-            dark_e_s=used["dark"].plane(detector) if "dark" in used else None,
-            exptime_s=frame.identity.exptime_s,
-            fringe=used["fringe"].plane(detector) if "fringe" in used else None,
-            out=planes,
-        )
-        names = _detector_cards(setup, made)
-        wcs = _wcs(frame.headers[setup.hdu], setup)
-        yield ProductHDU(f"{detector}-SCI", made.sci, (("BUNIT", "electron", ""), *names, *wcs))
-        yield ProductHDU(f"{detector}-VAR", made.var, (("BUNIT", "electron2", ""), names[0]))
-        yield ProductHDU(f"{detector}-MASK", made.mask, (names[0], *MASK_CARDS))
+def _planes(done: Iterator[ReducedDetector], measures: list[Measures]) -> Iterator[ProductHDU]:
+    """The planes of each detector; what was measured on it goes into the list."""
+    for each in done:
+        name, made = each.setup.detector, each.made
+        measures.append(each.measures)
+        cards = (*_detector_cards(each.setup, made), *each.measures.cards(), *each.wcs)
+        yield ProductHDU(f"{name}-SCI", made.sci, (("BUNIT", "electron", ""), *cards))
+        yield ProductHDU(f"{name}-VAR", made.var, (("BUNIT", "electron2", ""), cards[0]))
+        yield ProductHDU(f"{name}-MASK", made.mask, (cards[0], *MASK_CARDS))
 
 
 def _detector_cards(setup: DetectorSetup, made: Calibrated) -> list[Card]:
@@ -181,19 +171,3 @@ def _detector_cards(setup: DetectorSetup, made: Calibrated) -> list[Card]:
 
 def _kept(header: Header, keywords: tuple[str, ...]) -> list[Card]:
     return [(keyword, header[keyword], "") for keyword in keywords if keyword in header]
-
-
-def _wcs(header: Header, setup: DetectorSetup) -> list[Card]:
-    """The header's WCS with its reference pixel moved by what was trimmed, where the trimming is a mere shift."""
-    shifts = {(a.data.x0 - a.trimmed.x0, a.data.y0 - a.trimmed.y0) for a in setup.amplifiers}
-    if len(shifts) != 1 or not str(header.get("CTYPE1", "")).startswith("RA--"):
-        return []
-    dx, dy = next(iter(shifts))
-    cards = _kept(header, _WCS)
-    cards += [card for card in ((k, header[k], "") for k in header if k[:2] in {"PV", "LO"} and k[2:3].isdigit())]
-    for keyword, shift in (("CRPIX1", dx), ("CRPIX2", dy)):
-        value = header.get(keyword)
-        if not isinstance(value, int | float):
-            return []
-        cards.append((keyword, float(value) - shift, ""))
-    return cards

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from services.cli.catalogue import catalogue_options, reference_of
 from services.cli.common import emit, json_option, progress, say
 from services.cli.identify import files_argument, instruments_option, walk
+
+if TYPE_CHECKING:
+    from services.cli.reduction_record import Failure, Product
 
 EXAMPLES = """\b
 Examples:
   nightferry reduce night/*.fits -o products
   nightferry reduce /data/20220126 /data/20220127 -o products --json | jq -r .product
-  nightferry reduce more/*.fits products/master_*.fits -o products
+  nightferry reduce more/*.fits products/master_*.fits -o products -j 2 --explain
+  nightferry reduce night/*.fits -o products --catalogue /data/gaia --band g=phot_g
 \b
 Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not be used (the others are reduced)."""
 
@@ -31,6 +37,20 @@ Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not 
 @instruments_option
 @click.option("--max-age", "max_age_days", default=30.0, show_default=True, help="Oldest calibration to use, days.")
 @click.option("--no-preview", is_flag=True, help="Draw no PNG previews.")
+@click.option("--no-cosmics", is_flag=True, help="Do not look for cosmic rays.")
+@click.option("--no-quality", is_flag=True, help="Do not measure seeing and sky.")
+@catalogue_options(required=False)
+@click.option(
+    "--band",
+    "bands",
+    multiple=True,
+    metavar="FILTER=BAND",
+    help="Band of the catalogue for a filter, where its name is another; may be given several times.",
+)
+@click.option(
+    "-j", "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Detectors or frames at once."
+)
+@click.option("--explain", "explained", is_flag=True, help="Say which calibrations were chosen, and why.")
 @json_option
 def reduce(
     files: tuple[Path, ...],
@@ -38,33 +58,62 @@ def reduce(
     instrument_dirs: tuple[Path, ...],
     max_age_days: float,
     no_preview: bool,
+    no_cosmics: bool,
+    no_quality: bool,
+    catalogue: Path | None,
+    columns: str | None,
+    no_motion: bool,
+    bands: tuple[str, ...],
+    jobs: int,
+    explained: bool,
     as_json: bool,
 ) -> int:
     """Make masters of the calibration frames among FILEs, and reduce the science and standard frames with them.
 
-    Masters from an earlier run may be among the FILEs. A frame without a suitable calibration is reduced without that
-    step and flagged NOBIAS or NOFLAT. A directory stands for all FITS files below it.
+    Masters of any kind from an earlier run, or of `build-master`, may be among the FILEs. A frame without a suitable
+    calibration is reduced without that step and flagged NOBIAS or NOFLAT. On images, cosmic rays go into the mask, and
+    seeing and sky into header and output; with a catalogue also the place on the sky, zero point and limiting
+    magnitude. A directory stands for all FITS files below it.
     """
+    from processors.inspect_detector import Steps
     from processors.instrument import load_instruments
-    from services.cli.reduction import Failure, Reduction
+    from services.cli.reduction import Options, Reduction
+    from services.cli.reduction_record import Failure
 
+    reference = reference_of(catalogue, columns, no_motion, bands)
+    instruments = load_instruments(instrument_dirs)
     output.mkdir(parents=True, exist_ok=True)
-    run = Reduction(load_instruments(instrument_dirs), output, max_age_days, not no_preview)
-    made = failed = 0
-    steps = run.steps(walk(files))
-    for result in progress(steps, "reducing"):
+    steps = Steps(cosmics=not no_cosmics, quality=not no_quality)
+    run = Reduction(instruments, Options(output, max_age_days, not no_preview, steps, reference, jobs))
+    found = walk(files)
+    failures: list[Failure] = []
+    for failure in run.open(progress(found, "opening")):
+        failures.append(failure)
+        _tell(failure, explained, as_json)
+    made = 0
+    for result in progress(run.steps(), "reducing", run.total):
+        _tell(result, explained, as_json)
         if isinstance(result, Failure):
-            failed += 1
-            if as_json:
-                emit({"file": result.file, "error": result.error})
-            else:
-                say(f"{result.file}: {result.error}")
-            continue
-        made += 1
+            failures.append(result)
+        else:
+            made += 1
+    if not as_json:
+        say(f"{made} products in {output}, {len(failures)} files could not be used")
+    return 4 if failures else 0
+
+
+def _tell(result: Product | Failure, explained: bool, as_json: bool) -> None:
+    from services.cli.reduction_record import Failure
+
+    if isinstance(result, Failure):
         if as_json:
             emit(result.record())
         else:
-            click.echo(result.line())
-    if not as_json:
-        say(f"{made} products in {output}, {failed} files could not be used")
-    return 4 if failed else 0
+            say(f"{result.file}: {result.error}")
+        return
+    if as_json:
+        emit(result.record(explained))
+        return
+    click.echo(result.line())
+    for line in result.why() if explained else ():
+        say(f"  {line}")

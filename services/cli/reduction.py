@@ -3,160 +3,153 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from processors.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups, matching_masters
+from processors.associate import NEEDS, REDUCED, ROLES, CalibrationKey, Candidate, Role, calibration_groups, explain
 from processors.check_frame import open_frame
 from processors.errors import BadFrame, ProcessorError
 from processors.fits import Frame
 from processors.header import read_headers
+from processors.inspect_detector import Steps
 from processors.instrument import Instruments
 from processors.masters import Master, build_master, read_master
+from processors.ordered import in_order
 from processors.preview import write_preview
-from processors.provenance import InputRef, Rejection
 from processors.reduce_frame import reduce_frame
+from processors.reference import Reference
 from services.cli.common import one_line
+from services.cli.reduction_record import Failure, Product
 
-_BUILT = frozenset({"bias", "flat", "skyflat"})
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A file that could not be used."""
-
-    file: str
-    error: str
+_BUILT: Final = ("bias", "dark", "flat", "skyflat")  # from frames, in this order: one needs those before it
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """A product that was written."""
+class Options:
+    """What a run was asked for."""
 
-    path: Path
-    kind: str
-    instrument: str
-    night: str
-    filter: str
-    detectors: tuple[str, ...]
-    inputs: tuple[InputRef, ...]
-    rejected: tuple[Rejection, ...]
-    flags: tuple[str, ...]
-    preview: Path | None
-
-    def record(self) -> dict[str, Any]:
-        """JSON record of the product."""
-        frames = [given.name for given in self.inputs if given.role == "frame"]
-        return {
-            "product": str(self.path),
-            "kind": self.kind,
-            "instrument": self.instrument,
-            "night": self.night,
-            "filter": self.filter,
-            "detectors": self.detectors,
-            "inputs": frames,
-            "calibrations": {given.role: given.name for given in self.inputs if given.role != "frame"},
-            "sha256": {given.name: given.sha256 for given in self.inputs},
-            "rejected": {left_out.name: left_out.reason for left_out in self.rejected},
-            "flags": self.flags,
-            "preview": None if self.preview is None else str(self.preview),
-        }
-
-    def line(self) -> str:
-        """One line for a person."""
-        frames = [given.name for given in self.inputs if given.role == "frame"]
-        what = frames[0] if self.kind == "reduced" else f"{len(frames)} frames"
-        used = ", ".join(f"{given.role} {given.name}" for given in self.inputs if given.role != "frame")
-        parts = [f"{self.kind:8} {self.path.name}  from {what}"]
-        parts += [f"with {used}"] if used else []
-        parts += [f"flags {' '.join(self.flags)}"] if self.flags else []
-        parts += [f"left out {left_out.name} ({left_out.reason})" for left_out in self.rejected]
-        return "  ".join(parts)
+    output: Path
+    max_age_days: float
+    previews: bool
+    steps: Steps
+    reference: Reference | None
+    jobs: int
 
 
 class Reduction:
     """One run of the command."""
 
-    def __init__(self, instruments: Instruments, output: Path, max_age_days: float, previews: bool) -> None:
+    def __init__(self, instruments: Instruments, options: Options) -> None:
         self._instruments = instruments
-        self._output = output
-        self._max_age_days = max_age_days
-        self._previews = previews
+        self._options = options
         self._software = f"nightferry {importlib.metadata.version('nightferry')}"
         self._masters: list[Master] = []
+        self._frames: dict[tuple[str, str, int, tuple[str, ...]], Frame] = {}
 
-    def steps(self, files: Sequence[Path]) -> Iterator[Product | Failure]:
-        """Do all of it, and yield each product or failure as it comes."""
-        frames: dict[tuple[str, str, int, tuple[str, ...]], Frame] = {}
+    def open(self, files: Iterable[Path]) -> Iterator[Failure]:
+        """Look at the headers of all files, and yield those that are of no use."""
         for path in files:
             try:
-                self._open(path, frames)
+                self._open(path)
             except (ProcessorError, OSError) as error:
                 yield Failure(str(path), one_line(error))
-        for key, group in calibration_groups((frame, frame.identity) for frame in frames.values()).items():
-            if key.kind in _BUILT:
-                yield self._master(key, group)
-        for frame in frames.values():
-            if frame.identity.obstype in REDUCED:
-                yield self._reduce(frame)
 
-    def _open(self, path: Path, frames: dict[tuple[str, str, int, tuple[str, ...]], Frame]) -> None:
+    @property
+    def total(self) -> int:
+        """How many products there will be, failures counted."""
+        return len(self._groups()) + len(self._science())
+
+    def steps(self) -> Iterator[Product | Failure]:
+        """Make the masters and reduce the frames; yield each product or failure, in order."""
+        for key, group in self._groups():
+            yield self._master(key, group)
+        frames, jobs = self._science(), self._options.jobs
+        # several detectors of a mosaic at once, or several frames of one detector
+        single = all(len(frame.setups) < jobs for frame in frames)
+        yield from in_order(lambda frame: self._reduce(frame, 1 if single else jobs), frames, jobs if single else 1)
+
+    def _open(self, path: Path) -> None:
         kind = read_headers(path)[0].get("NFKIND")
         if kind is None:
             frame = open_frame(path, self._instruments)
             one = frame.identity
-            twin = frames.setdefault((one.instrument, one.night, one.expid, one.detectors), frame)
+            twin = self._frames.setdefault((one.instrument, one.night, one.expid, one.detectors), frame)
             if twin is not frame:
                 raise BadFrame(f"the same exposure as {twin.path}")
-        elif kind in _BUILT:
+        elif kind in ROLES:
             self._masters.append(read_master(path))
+
+    def _groups(self) -> list[tuple[CalibrationKey, tuple[Frame, ...]]]:
+        groups = calibration_groups((frame, frame.identity) for frame in self._frames.values())
+        built = [
+            (key, group)
+            for key, group in groups.items()
+            if key.kind in _BUILT and (key.kind != "dark" or group[0].instrument.spec.needs_dark)
+        ]
+        return sorted(built, key=lambda item: _BUILT.index(item[0].kind))
+
+    def _science(self) -> list[Frame]:
+        return [frame for frame in self._frames.values() if frame.identity.obstype in REDUCED]
 
     def _master(self, key: CalibrationKey, group: Sequence[Frame]) -> Product | Failure:
         first = group[0]
-        bias = None if key.kind == "bias" else self._chosen(self._matches(first).bias)
+        by_role, candidates = self._chosen(first)
         words = ["master", key.kind, key.instrument, key.night, key.filter, key.slit, key.detector, key.readout]
-        path = self._output / f"{_name(words)}.fits"
+        path = self._options.output / f"{_name(words)}.fits"
         try:
-            master = build_master(key.kind, group, path, bias, software=self._software)  # type: ignore[arg-type]
+            master = build_master(
+                key.kind, group, path, by_role.get("bias"), dark=by_role.get("dark"),
+                software=self._software, scratch=self._options.output, threads=self._options.jobs,
+            )  # fmt: skip
             preview = self._preview(path)
         except (ProcessorError, OSError) as error:
             return Failure(str(first.path), f"no master {key.kind} of its group: {one_line(error)}")
         self._masters = [known for known in self._masters if known.path != path]
         self._masters.append(master)
-        flags = ("NOBIAS",) if key.kind != "bias" and bias is None else ()
+        flags = ("NOBIAS",) if key.kind != "bias" and "bias" not in by_role else ()
         return Product(
-            path, key.kind, key.instrument, key.night, key.filter, master.detectors, master.inputs, master.rejected,
-            flags, preview,
+            path, key.kind, key.instrument, key.night, key.filter, master.detectors, master.inputs, flags, preview,
+            rejected=master.rejected, candidates=candidates,
         )  # fmt: skip
 
-    def _reduce(self, frame: Frame) -> Product | Failure:
-        identity = frame.identity
-        matches = self._matches(frame)
+    def _reduce(self, frame: Frame, threads: int) -> Product | Failure:
+        identity, options = frame.identity, self._options
         words = ["reduced", identity.instrument, identity.night, str(identity.expid)]
         if len(identity.detectors) == 1 and identity.expected_detectors > 1:
             words.append(identity.detectors[0])
-        path = self._output / f"{_name(words)}.fits"
+        path = options.output / f"{_name(words)}.fits"
         try:
-            bias, flat = self._chosen(matches.bias), self._chosen(matches.flat)
-            made = reduce_frame(frame, path, bias, flat, software=self._software)
+            by_role, candidates = self._chosen(frame)
+            made = reduce_frame(
+                frame, path, by_role.get("bias"), by_role.get("flat"), dark=by_role.get("dark"),
+                fringe=by_role.get("fringe"), bad_pixels=by_role.get("badpix"), steps=options.steps,
+                reference=options.reference, threads=threads, software=self._software,
+            )  # fmt: skip
             preview = self._preview(path)
         except (ProcessorError, OSError) as error:
             return Failure(str(frame.path), one_line(error))
         return Product(
-            path, "reduced", identity.instrument, identity.night, identity.filter, made.detectors, made.inputs, (),
-            made.flags, preview,
+            path, "reduced", identity.instrument, identity.night, identity.filter, made.detectors, made.inputs,
+            made.flags, preview, measures=made.measures, candidates=candidates,
         )  # fmt: skip
 
-    def _matches(self, frame: Frame) -> Any:
-        return matching_masters(frame.identity, [master.ref for master in self._masters], self._max_age_days)
-
-    def _chosen(self, ref: MasterRef | None) -> Master | None:
-        return next((master for master in self._masters if ref is not None and str(master.path) == ref.path), None)
+    def _chosen(self, frame: Frame) -> tuple[dict[Role, Master], tuple[Candidate, ...]]:
+        """The masters for a frame by role, and all that were looked at."""
+        given = {ROLES[master.key.kind] for master in self._masters}
+        needs: list[Role] = [*NEEDS]
+        if "fringe" in given:
+            needs.append("fringe")
+        if "dark" in given or frame.instrument.spec.needs_dark:
+            needs.append("dark")
+        refs = [master.ref for master in self._masters]
+        candidates = explain(frame.identity, refs, self._options.max_age_days, needs=needs)
+        paths = {candidate.ref.path: candidate.role for candidate in candidates if candidate.chosen}
+        return {paths[str(m.path)]: m for m in self._masters if str(m.path) in paths}, candidates
 
     def _preview(self, product: Path) -> Path | None:
-        if not self._previews:
+        if not self._options.previews:
             return None
         path = product.with_suffix(".png")
         write_preview(product, path)

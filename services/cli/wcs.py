@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from services.cli.catalogue import catalogue_options, reference_of
 from services.cli.common import json_option
 from services.cli.identify import files_argument, walk
 from services.cli.wcs_report import run
@@ -16,7 +17,6 @@ from services.cli.wcs_report import run
 if TYPE_CHECKING:
     from processors.astrometry.fit import Guess
     from services.cli.wcs_run import Output
-    from services.cli.wcs_solve import Sky
 
 EXAMPLES = """\b
 Examples:
@@ -39,25 +39,6 @@ search_option = click.option(
     "--search", "search_arcsec", type=click.FloatRange(0.1), default=300.0, show_default=True, metavar="ARCSEC",
     help="How far the image may lie from where its header or the guess puts it.",
 )  # fmt: skip
-
-
-def catalogue_options(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options that say where reference stars come from."""
-
-    def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        function = click.option(
-            "--no-motion", is_flag=True, help="Leave stars where the catalogue has them, without proper motion."
-        )(function)
-        function = click.option(
-            "--columns", metavar="KEY=COLUMN,...",
-            help="Columns, where they have no common names: ra=…,dec=…,g=…,e_g=…,pm_ra=…,pm_dec=…,epoch=….",
-        )(function)  # fmt: skip
-        return click.option(
-            "--catalogue", required=required, metavar="PLACE", type=click.Path(path_type=Path, exists=True),
-            help="Reference stars: FITS table, CSV, or a directory of HEALPix files.",
-        )(function)  # fmt: skip
-
-    return add
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,7 +77,7 @@ def check(
     """Compare the stars of each FILE with a catalogue: offset, rotation, scale, rms and number matched."""
     from services.cli.wcs_run import check_file
 
-    sky = _sky(catalogue, columns, no_motion)
+    sky = reference_of(catalogue, columns, no_motion)
     assert sky is not None
     return run(check_file, walk(files), (sky, search_arcsec, max_rms_arcsec), jobs, as_json, CHECKED)
 
@@ -141,7 +122,7 @@ def fit(
         raise click.UsageError("--catalogue or --index-dir is needed")
     program = shutil.which("solve-field")
     search = Search(
-        _sky(catalogue, columns, no_motion), search_arcsec, form, order, _guess(guess),
+        reference_of(catalogue, columns, no_motion), search_arcsec, form, order, _guess(guess),
         None if program is None else Path(program), index_dir, time_limit,
     )  # fmt: skip
     paths = walk(files)
@@ -172,15 +153,6 @@ def convert(
     paths = walk(files)
     output = _output(paths, directory, in_place, (overwrite, ignore_datasum))
     return run(convert_file, paths, (form, tolerance_px, output), jobs, as_json, CONVERTED)
-
-
-def _sky(catalogue: Path | None, columns: str | None, no_motion: bool) -> Sky | None:
-    from processors.catalogue_columns import parse_columns
-    from services.cli.wcs_solve import Sky
-
-    if catalogue is None:
-        return None
-    return Sky(catalogue, None if columns is None else parse_columns(columns), not no_motion)
 
 
 def _guess(text: str | None) -> Guess | None:

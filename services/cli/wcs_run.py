@@ -18,8 +18,9 @@ from processors.astrometry.rewrite import write_solutions
 from processors.catalogue import Catalogue
 from processors.errors import BadFrame, NoSolution, ProcessorError
 from processors.header import read_headers
+from processors.reference import Reference
 from services.cli.common import exit_code_of, one_line
-from services.cli.wcs_solve import Found, Search, Sky, solve
+from services.cli.wcs_solve import Found, Search, solve
 
 if TYPE_CHECKING:
     from processors.card_text import Card
@@ -52,7 +53,7 @@ class Output:
         return target
 
 
-def check_file(path: Path, sky: Sky, search_arcsec: float, max_rms_arcsec: float | None) -> list[Record]:
+def check_file(path: Path, sky: Reference, search_arcsec: float, max_rms_arcsec: float | None) -> list[Record]:
     """How the solution of each image of a file agrees with the catalogue."""
     try:
         headers = read_headers(path)

@@ -18,9 +18,9 @@ from processors.astrometry.plane import ImagePlane
 from processors.astrometry.represent import Form, Written
 from processors.astrometry.solve_field import solve_field
 from processors.astrometry.stars import Stars
-from processors.catalogue import Catalogue, cone_of, load_catalogue
-from processors.catalogue_columns import CatalogueColumns
+from processors.catalogue import Catalogue, cone_of
 from processors.errors import BadFrame, NoSolution
+from processors.reference import Reference
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -32,24 +32,10 @@ _AFTER_SOLVER_PX = 20.0  # how far it may be off
 
 
 @dataclass(frozen=True, slots=True)
-class Sky:
-    """A reference catalogue: where it is, its columns, whether stars are moved to the time of the image."""
-
-    place: Path
-    columns: CatalogueColumns | None
-    move: bool
-
-    def around(self, cones: list[tuple[float, float, float]], epoch: float | None) -> Catalogue:
-        """Stars within any of some cones, and more between them (BadCatalogue)."""
-        ra, dec, radius = cone_of(cones)
-        return load_catalogue(self.place, (ra, dec), radius, self.columns, epoch if self.move else None)
-
-
-@dataclass(frozen=True, slots=True)
 class Search:
     """What `wcs fit` was asked for: `program` and `index_dir` are those of `solve-field`, each None without it."""
 
-    sky: Sky | None
+    sky: Reference | None
     arcsec: float
     form: Form
     most_order: int

@@ -1,0 +1,103 @@
+"""What `nightferry reduce` says of each file: products and failures, for programs and for people."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from processors.associate import Candidate
+from processors.measures import Measures
+from processors.provenance import InputRef, Rejection
+
+# what a line for people says: the figure, how it is written
+_SAID: Final = {
+    "seeing_arcsec": "seeing {:.2f} arcsec",
+    "sky_e": "sky {:.0f} e-",
+    "cosmics": "{:.0f} cosmic rays",
+    "wcs_rms_arcsec": "WCS rms {:.2f} arcsec",
+    "zero_point": "zero point {:.2f}",
+    "limiting_mag": "limit {:.1f} mag",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be used."""
+
+    file: str
+    error: str
+
+    def record(self) -> dict[str, Any]:
+        """JSON record of it."""
+        return {"file": self.file, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product that was written; `candidates` are the masters that were looked at for it."""
+
+    path: Path
+    kind: str
+    instrument: str
+    night: str
+    filter: str
+    detectors: tuple[str, ...]
+    inputs: tuple[InputRef, ...]
+    flags: tuple[str, ...]
+    preview: Path | None
+    rejected: tuple[Rejection, ...] = ()
+    measures: tuple[Measures, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+    def record(self, explained: bool = False) -> dict[str, Any]:
+        """JSON record of the product."""
+        frames = [given.name for given in self.inputs if given.role == "frame"]
+        record: dict[str, Any] = {
+            "product": str(self.path),
+            "kind": self.kind,
+            "instrument": self.instrument,
+            "night": self.night,
+            "filter": self.filter,
+            "detectors": self.detectors,
+            "inputs": frames,
+            "calibrations": {given.role: given.name for given in self.inputs if given.role != "frame"},
+            "sha256": {given.name: given.sha256 for given in self.inputs},
+            "rejected": {left_out.name: left_out.reason for left_out in self.rejected},
+            "flags": self.flags,
+            "preview": None if self.preview is None else str(self.preview),
+        }
+        if self.measures:
+            record["measures"] = [measures.record() for measures in self.measures]
+        if explained:
+            record["explain"] = [candidate.record() for candidate in self.candidates]
+        return record
+
+    def line(self) -> str:
+        """One line for a person."""
+        frames = [given.name for given in self.inputs if given.role == "frame"]
+        what = frames[0] if self.kind == "reduced" else f"{len(frames)} frames"
+        used = ", ".join(f"{given.role} {given.name}" for given in self.inputs if given.role != "frame")
+        parts = [f"{self.kind:8} {self.path.name}  from {what}"]
+        parts += [f"with {used}"] if used else []
+        parts += [f"flags {' '.join(self.flags)}"] if self.flags else []
+        parts += [f"left out {left_out.name} ({left_out.reason})" for left_out in self.rejected]
+        parts += [", ".join(_said(self.measures))] if self.measures else []
+        return "  ".join(part for part in parts if part)
+
+    def why(self) -> list[str]:
+        """Lines on the masters that were looked at, and on what could not be measured."""
+        lines = [candidate.line() for candidate in self.candidates]
+        return lines + [f"detector {each.detector}: {reason}" for each in self.measures for reason in each.reasons]
+
+
+def _said(measures: tuple[Measures, ...]) -> list[str]:
+    """Medians over the detectors of what is known."""
+    said = []
+    for name, form in _SAID.items():
+        known = [value for each in measures if math.isfinite(value := getattr(each, name))]
+        if known and not (name == "cosmics" and not any(known)):
+            said.append(form.format(statistics.median(known)))
+    return said
