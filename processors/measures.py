@@ -14,7 +14,7 @@ _NAN: Final = math.nan
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Figures of one detector; NaN (or 0) for what could not be measured or was not asked for, with `reasons`.
+    """Figures of one detector: NaN for what could not be measured, None for counts nobody asked for, with `reasons`.
 
     Attributes
     ----------
@@ -38,15 +38,15 @@ class Measures:
     fwhm_scatter_px: float = _NAN
     ellipticity: float = _NAN
     angle_rad: float = _NAN
-    stars: int = 0
-    cosmics: int = 0
-    cosmic_pixels: int = 0
-    wcs_matched: int = 0
+    stars: int | None = None
+    cosmics: int | None = None
+    cosmic_pixels: int | None = None
+    wcs_matched: int | None = None
     wcs_rms_arcsec: float = _NAN
     wcs_offset_arcsec: float = _NAN
     zero_point: float = _NAN
     zero_point_error: float = _NAN
-    zero_point_stars: int = 0
+    zero_point_stars: int | None = None
     limiting_mag: float = _NAN
     sky_mag_arcsec2: float = _NAN
     reasons: tuple[str, ...] = ()

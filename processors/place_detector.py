@@ -84,25 +84,28 @@ def _calibrated(
     place: Place,
 ) -> Measures:
     growth = measure_growth(made.sci, made.var, made.mask, sky, sources)
-    fwhm = measures.fwhm_px
-    if growth.number == 0 or not math.isfinite(fwhm):
-        reason = growth.reason or "no zero point: the seeing is not known"
-        return replace(measures, reasons=(*measures.reasons, reason))
-    radius = _APERTURE / 2 * fwhm
-    whole = total_fluxes(made.sci, made.var, made.mask, sky, sources, growth, radius)
+    reasons = [f"zero point from Kron fluxes, some percent low: {growth.reason}"] if growth.number == 0 else []
+    whole, share = None, math.nan
+    if growth.number and math.isfinite(measures.fwhm_px):
+        radius = _APERTURE / 2 * measures.fwhm_px
+        share = 1 / growth.correction(radius)
+        light = total_fluxes(made.sci, made.var, made.mask, sky, sources, growth, radius)
+        whole = (light.flux_e, light.error_e)
     try:
-        zero = calibrate(sources, wcs, place.catalogue, place.band, exptime_s, fluxes_e=(whole.flux_e, whole.error_e))
+        zero = calibrate(sources, wcs, place.catalogue, place.band, exptime_s, fluxes_e=whole)
     except BadCatalogue as error:
         return replace(measures, reasons=(*measures.reasons, str(error)))
+    scale = math.nan if scale_arcsec is None else scale_arcsec
     depth = measure_depth(
         zero.value,
         exptime_s,
         measures.sky_e,
         measures.sky_sigma_e,
-        scale_arcsec or math.nan,
-        _APERTURE * fwhm * (scale_arcsec or math.nan),
-        share=1 / growth.correction(radius),
+        scale,
+        _APERTURE * measures.fwhm_px * scale,
+        share=share,
     )
+    reasons += [reason for reason in (zero.reason, depth.reason) if reason]
     return replace(
         measures,
         zero_point=zero.value,
@@ -110,5 +113,5 @@ def _calibrated(
         zero_point_stars=zero.number,
         limiting_mag=depth.limiting_mag,
         sky_mag_arcsec2=depth.sky_mag_arcsec2,
-        reasons=(*measures.reasons, *(reason for reason in (zero.reason, depth.reason) if reason)),
+        reasons=(*measures.reasons, *reasons),
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 from processors.associate import NEEDS, REDUCED, ROLES, CalibrationKey, Candidate, Role, calibration_groups, explain
 from processors.check_frame import open_frame
-from processors.errors import BadFrame, ProcessorError
+from processors.errors import BadCatalogue, BadFrame, ProcessorError
 from processors.fits import Frame
 from processors.header import read_headers
 from processors.inspect_detector import Steps
@@ -128,6 +128,8 @@ class Reduction:
                 reference=options.reference, threads=threads, software=self._software,
             )  # fmt: skip
             preview = self._preview(path)
+        except BadCatalogue:
+            raise  # no frame's fault, and the next one would say the same
         except (ProcessorError, OSError) as error:
             return Failure(str(frame.path), one_line(error))
         return Product(

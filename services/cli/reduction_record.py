@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +96,7 @@ def _said(measures: tuple[Measures, ...]) -> list[str]:
     """Medians over the detectors of what is known."""
     said = []
     for name, form in _SAID.items():
-        known = [value for each in measures if math.isfinite(value := getattr(each, name))]
-        if known and not (name == "cosmics" and not any(known)):
+        known = [each.numbers()[name] for each in measures if name in each.numbers()]
+        if known:
             said.append(form.format(statistics.median(known)))
     return said

@@ -125,8 +125,21 @@ class ConductSettings(Section):
     temperature_tolerance_c: Annotated[float, Field(gt=0)] = 5.0
 
 
+class CatalogueSettings(Section):
+    """Reference stars for places on the sky and zero points.
+
+    `columns` names columns without common names (`ra: RA_ICRS`, `g: phot_g`), `bands` the catalogue's band for a filter
+    whose name is another; `search_arcsec` is how far a header's solution may be off.
+    """
+
+    place: AbsolutePath
+    columns: dict[str, str] = Field(default_factory=dict)
+    bands: dict[str, str] = Field(default_factory=dict)
+    search_arcsec: Annotated[float, Field(gt=0, le=7200)] = 300.0
+
+
 class WorkSettings(Section):
-    """The workers."""
+    """The workers. `threads`: detectors of an exposure that a worker reduces at once."""
 
     products_dir: AbsolutePath
     log_dir: AbsolutePath
@@ -140,6 +153,10 @@ class WorkSettings(Section):
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 3
     retry_backoff_s: PositiveSeconds = 30.0
     preview: bool = True
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    cosmics: bool = True
+    quality: bool = True
+    catalogue: CatalogueSettings | None = None
 
 
 class InfluxSettings(Section):

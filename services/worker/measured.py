@@ -1,0 +1,43 @@
+"""What a reduction is asked to measure by the settings, and what it measured, on its way to the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from processors.catalogue_columns import parse_columns
+from processors.fits import Frame
+from processors.inspect_detector import Steps
+from processors.measures import Measures
+from processors.reference import Reference
+from services.core.metrics.spool import Point
+from services.core.settings import WorkSettings
+from services.worker.quality import observed_ns
+from services.worker.tasks import tags_of
+
+
+def steps_of(work: WorkSettings) -> Steps:
+    """Steps of a reduction as the settings have them."""
+    return Steps(cosmics=work.cosmics, quality=work.quality)
+
+
+def reference_of(work: WorkSettings) -> Reference | None:
+    """The reference catalogue of the settings, if they have one (BadCatalogue for columns that make no sense)."""
+    given = work.catalogue
+    if given is None:
+        return None
+    columns = ",".join(f"{key}={column}" for key, column in given.columns.items())
+    return Reference(
+        given.place, parse_columns(columns) if columns else None, given.bands, search_arcsec=given.search_arcsec
+    )
+
+
+def measure_points(measures: Sequence[Measures], frame: Frame, production: str) -> list[Point]:
+    """A point of measurement `reduced` for every detector, at the time of the observation; what is known is in it."""
+    time_ns = observed_ns(frame.identity.date_obs)
+    points = []
+    for each in measures:
+        fields = each.numbers()
+        if fields:
+            tags = {**tags_of(frame), "production": production, "detector": each.detector}
+            points.append(Point("reduced", {**fields, "expid": frame.identity.expid}, tags, time_ns))
+    return points
