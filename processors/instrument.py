@@ -15,6 +15,7 @@ from processors.errors import BadInstrument, UnknownInstrument
 from processors.geometry import Amplifier, DetectorSetup, Section, detector_setup
 from processors.identity import FrameIdentity, SequenceRef, detector_headers, holds, identify, text_of
 from processors.instrument_schema import InstrumentSpec, Limit, Obstype
+from processors.spectra.setup import SpectrographSetup
 
 __all__ = [
     "Amplifier",
@@ -58,13 +59,15 @@ class Instrument:
         return tuple(detector_setup(self.spec, name, header, headers[0], headers) for name, header in found.items())
 
     def limit(self, check: str, identity: FrameIdentity) -> Limit | None:
-        """Limits of a check: the latest that were in force on the night and hold for this obstype."""
+        """Limits of a check: the latest that were in force on the night and hold for this obstype and filter."""
         night = dt.datetime.strptime(identity.night, "%Y%m%d").date()
         table: dict[Any, tuple[Limit, ...]] = dict(self.spec.checks)
         held = [
             limit
             for limit in table.get(check, ())
-            if limit.since <= night and (limit.obstypes is None or identity.obstype in limit.obstypes)
+            if limit.since <= night
+            and (limit.obstypes is None or identity.obstype in limit.obstypes)
+            and (limit.filters is None or identity.filter in limit.filters)
         ]
         return max(held, key=lambda limit: limit.since, default=None)
 
@@ -78,6 +81,10 @@ class Instrument:
             values = [header[scale.binning[0]] for header in headers if scale.binning[0] in header]
             factor = float(values[0]) if values and isinstance(values[0], int | float) and values[0] > 0 else 1.0
         return scale.arcsec * factor
+
+    def spectrograph(self, headers: Sequence[Header]) -> SpectrographSetup | None:
+        """The spectrograph of a frame with these headers: the first whose cards match, or None."""
+        return next((entry.setup() for entry in self.spec.spectrographs if holds(entry.when, headers)), None)
 
 
 @dataclass(frozen=True, slots=True)

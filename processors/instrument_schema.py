@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from processors.readout_schema import AmplifierSpec, Bleed, Crosstalk, Section
 from processors.schema_base import Regex, Strict, When
+from processors.spectrograph_schema import SpectrographSpec
 
 __all__ = [
     "AmplifierSpec",
@@ -28,17 +29,35 @@ __all__ = [
 # `flat` is a dome or lamp flat
 Obstype = Literal["bias", "dark", "flat", "skyflat", "science", "standard", "arc", "focus", "test", "unknown"]
 CheckName = Literal[
+    "amplifiers",
     "bad_values",
+    "checksum",
     "completeness",
+    "content",
+    "crosstalk",
+    "drift",
+    "ellipticity",
     "exposure_type",
+    "fluence",
+    "fluence_gradient",
+    "focus",
     "gain",
     "header_cards",
+    "master_level",
+    "master_pixels",
     "mean_level",
     "night",
     "noise",
     "overscan_level",
+    "overscan_step",
+    "pattern_noise",
+    "pointing",
     "read_noise",
     "saturation",
+    "seeing",
+    "sky_gradient",
+    "sky_level",
+    "stars",
 ]
 
 
@@ -172,10 +191,11 @@ class Detectors(Strict):
 
 
 class Limit(Strict):
-    """Ranges of a check from a date on, for some obstypes or for all."""
+    """Ranges of a check from a date on, for some obstypes and filters or for all."""
 
     since: dt.date = Field(alias="from")
     obstypes: tuple[Obstype, ...] | None = None
+    filters: tuple[str, ...] | None = None
     warning: Range | None = None
     error: Range | None = None
 
@@ -212,6 +232,7 @@ class InstrumentSpec(Strict):
     amplifiers: Annotated[tuple[AmplifierSpec, ...], Field(min_length=1)]
     crosstalk: tuple[Crosstalk, ...] = ()
     needs_dark: bool = False
+    spectrographs: tuple[SpectrographSpec, ...] = ()
     pixel_scale: PixelScale | None = None
     required_cards: tuple[str, ...] = ()
     checks: dict[CheckName, Annotated[tuple[Limit, ...], BeforeValidator(_as_limits)]] = Field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 
 from processors.astrometry.epoch import epoch_of
 from processors.astrometry.header_wcs import read_wcs
@@ -16,11 +15,12 @@ from processors.errors import BadFrame
 from processors.fits import Frame
 from processors.geometry import DetectorSetup, with_gains
 from processors.inspect_detector import Steps, inspect_detector
-from processors.isr import Calibrated, Planes, empty_planes, remove_signature
+from processors.isr import Calibrated, Planes, remove_signature
 from processors.masters import Master
 from processors.measures import Measures
 from processors.ordered import in_order
 from processors.place_detector import Place, place_detector
+from processors.plane_pool import PlanePool
 from processors.reference import Reference
 from processors.trimmed_wcs import trimmed_wcs
 
@@ -75,11 +75,11 @@ def reduce_detectors(
     scale = frame.instrument.pixel_scale_arcsec(frame.headers)
     sky = frame.identity.mode == "imaging"
     catalogue = _catalogue(frame, reference) if reference is not None and sky else None
-    free: SimpleQueue[Planes] = SimpleQueue()
+    pool = PlanePool()
 
     def reduced(given: DetectorSetup) -> ReducedDetector:
         setup = with_gains(given, gains.get(given.detector, {}))
-        made = _calibrated(frame, setup, masters, _planes(free, setup))
+        made = _calibrated(frame, setup, masters, pool.take(setup))
         cards = tuple(trimmed_wcs(frame.headers[setup.hdu], setup))
         if not sky:
             return ReducedDetector(setup, made, Measures(setup.detector), cards)
@@ -92,16 +92,7 @@ def reduce_detectors(
 
     for done in in_order(reduced, frame.setups, threads):
         yield done
-        free.put((done.made.sci, done.made.var, done.made.mask))
-
-
-def _planes(free: SimpleQueue[Planes], setup: DetectorSetup) -> Planes:
-    """Planes of another detector that is done with, or new ones."""
-    try:
-        planes = free.get_nowait()
-    except Empty:
-        return empty_planes(setup)
-    return planes if planes[0].shape == setup.shape else empty_planes(setup)
+        pool.give_back((done.made.sci, done.made.var, done.made.mask))
 
 
 def _calibrated(frame: Frame, setup: DetectorSetup, masters: Masters, out: Planes) -> Calibrated:

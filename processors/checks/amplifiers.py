@@ -11,15 +11,16 @@ import numpy as np
 from processors.checks.result import CheckResult
 from processors.checks.view import UNLIT, DetectorView
 from processors.section import Section
+from processors.statistics import clipped
 
 _STRIP: Final = 24  # pixels at each side of a border
-_LEAST_E: Final = 50.0  # light at a border below which a ratio says nothing
+_LEAST_E: Final = 200.0  # light at a border below which the structure of the bias spoils a ratio
 _ROWS: Final = 64  # of a bias that are looked at
 _FLAG: Final = "AMPLIFIER"
 
 
 def check_amplifiers(view: DetectorView) -> Iterator[CheckResult]:
-    """Light of an amplifier over that of its neighbours at their border; without light its noise over what it should be.
+    """Light of an amplifier over its neighbour's at their border; of a bias or dark the noise over what it should be.
 
     A dead amplifier has neither. Two that were swapped meet their neighbours with the wrong gain and the wrong end.
     """
@@ -34,11 +35,9 @@ def _noises(view: DetectorView) -> Iterator[CheckResult]:
         data = view.data(amplifier)
         rows = data[:: max(1, data.shape[0] // _ROWS)].astype(np.float64)
         differences = rows[:, 2:] - rows[:, :-2]  # of pixels two apart: a pattern of odd and even columns is none
-        spread = float(np.median(np.abs(differences - np.median(differences)))) * 1.4826 / math.sqrt(2)
+        spread = clipped(differences)[1] / math.sqrt(2)
         ratio = spread * amplifier.gain_e_adu / amplifier.read_noise_e
-        yield view.judge(
-            "amplifiers", amplifier, ratio, "ratio", _FLAG, f"noise over {amplifier.read_noise_e:g} e-"
-        )
+        yield view.judge("amplifiers", amplifier, ratio, "ratio", _FLAG, f"noise over {amplifier.read_noise_e:g} e-")
 
 
 def _borders(view: DetectorView) -> Iterator[CheckResult]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from processors.checks.result import CheckResult, Verdict
 from processors.checks.view import of_file
 from processors.checksum import sum32
-from processors.errors import BadFrame
 from processors.fits import Frame
-from processors.header import BLOCK
+from processors.header import BLOCK, Header
 from processors.identity import text_of
 
 _AT_ONCE: Final = 1 << 22
@@ -36,21 +35,28 @@ def _wrong_sums(frame: Frame) -> Iterator[str]:
     with Path(frame.path).open("rb") as plain:
         packed = plain.read(2) == b"\x1f\x8b"
         plain.seek(0)
-        file = cast(BinaryIO, gzip.open(plain)) if packed else plain
-        start = 0
-        for header in frame.headers:
-            end = header.data_offset + header.data_size
-            end += -end % BLOCK
-            name = text_of(header.get("EXTNAME")) or f"HDU {header.index}"
-            if "DATASUM" in header or "CHECKSUM" in header:
-                file.seek(start)
-                before = _sum(file, header.data_offset - start, 0)
-                data = _sum(file, end - header.data_offset, 0)
-                if "DATASUM" in header and not _agrees(text_of(header["DATASUM"]), data):
-                    yield f"DATASUM of {name}"
-                elif text_of(header.get("CHECKSUM")) and _added(before, data) != _ALL_ONES:
-                    yield f"CHECKSUM of {name}"
-            start = end
+        if not packed:
+            yield from _wrong_in(plain, frame.headers)
+            return
+        with gzip.open(plain) as unpacked:
+            yield from _wrong_in(cast(BinaryIO, unpacked), frame.headers)
+
+
+def _wrong_in(file: BinaryIO, headers: Sequence[Header]) -> Iterator[str]:
+    start = 0
+    for header in headers:
+        end = header.data_offset + header.data_size
+        end += -end % BLOCK
+        name = text_of(header.get("EXTNAME")) or f"HDU {header.index}"
+        if "DATASUM" in header or "CHECKSUM" in header:
+            file.seek(start)
+            before = _sum(file, header.data_offset - start, 0)
+            data = _sum(file, end - header.data_offset, 0)
+            if "DATASUM" in header and not _agrees(text_of(header["DATASUM"]), data):
+                yield f"DATASUM of {name}"
+            elif text_of(header.get("CHECKSUM")) and _added(before, data) != _ALL_ONES:
+                yield f"CHECKSUM of {name}"
+        start = end
 
 
 def _sum(file: BinaryIO, length: int, total: int) -> int:
@@ -59,11 +65,7 @@ def _sum(file: BinaryIO, length: int, total: int) -> int:
         raw = file.read(min(length, _AT_ONCE))
         if not raw:
             return total
-        if len(raw) % 4 and len(raw) != min(length, _AT_ONCE):
-            raw += bytes(-len(raw) % 4)
-        if len(raw) % 4:
-            raise BadFrame(f"{length} bytes are no whole words")
-        total = sum32(raw, total)
+        total = sum32(raw + bytes(-len(raw) % 4), total)
         length -= len(raw)
     return total
 

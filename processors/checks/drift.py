@@ -10,15 +10,18 @@ from typing import Final
 import numpy as np
 
 from processors.checks.result import CheckResult, verdict_of
+from processors.checks.view import UNLIT
 from processors.fits import Frame
 
 Place = tuple[str, str, str]  # check, detector, amplifier
 History = Mapping[Place, Sequence[float]]
 
-WATCHED: Final = ("overscan_level", "overscan_step", "read_noise", "noise", "fluence", "stars", "sky_level")
+# properties of the detector and the lamps; sky and stars are others in every field, and so is the noise with light
+WATCHED: Final = ("overscan_level", "overscan_step", "read_noise", "noise", "fluence")
 LAST: Final = 20  # frames that are remembered
 FEWEST: Final = 5  # frames that tell how much a value scatters
 _LEAST: Final = 0.002  # relative scatter below which a change is of no interest
+_LEAST_ADU: Final = 0.5  # medians of whole numbers are whole numbers, or halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +33,17 @@ class Deviation:
     scatter: float
 
 
-def deviation(value: float, before: Sequence[float]) -> Deviation | None:
+def deviation(value: float, before: Sequence[float], least: float = 0.0) -> Deviation | None:
     """Robust z-score: (value - median) / (1.4826 median absolute deviation); None with fewer than five values before.
 
-    The scatter counts as 0.2 % of the median at least (Iglewicz & Hoaglin 1993, *How to Detect and Handle Outliers*,
-    section 3.3, for the score). A value that is not a number has a score that is none either.
+    The scatter counts as `least` and 0.2 % of the median at least (Iglewicz & Hoaglin 1993, *How to Detect and Handle
+    Outliers*, section 3.3, for the score). A value that is not a number has a score that is none either.
     """
     known = np.array([number for number in before if math.isfinite(number)])
     if known.size < FEWEST:
         return None
     median = float(np.median(known))
-    scatter = max(1.4826 * float(np.median(np.abs(known - median))), _LEAST * abs(median), 1e-9)
+    scatter = max(1.4826 * float(np.median(np.abs(known - median))), _LEAST * abs(median), least, 1e-9)
     return Deviation((value - median) / scatter, median, scatter)
 
 
@@ -52,27 +55,32 @@ def check_drift(frame: Frame, results: Iterable[CheckResult], history: History) 
     """
     worst: dict[tuple[str, str], tuple[Deviation, CheckResult, int]] = {}
     for result in results:
-        before = history.get((result.check, result.detector, result.amplifier), ())
-        found = deviation(result.value, before) if result.check in WATCHED else None
+        earlier = history.get((result.check, result.detector, result.amplifier), ())
+        least = _LEAST_ADU if result.unit == "adu" else 0.0
+        found = deviation(result.value, earlier, least) if watched(frame, result) else None
         if found is None:
             continue
         place = (result.detector, result.amplifier)
         if place not in worst or not abs(found.score) <= abs(worst[place][0].score):
-            worst[place] = (found, result, len(before))
+            worst[place] = (found, result, len(earlier))
     limit = frame.instrument.limit("drift", frame.identity)
     for (detector, amplifier), (found, result, number) in worst.items():
         verdict, limits = verdict_of(found.score, limit)
-        message = (
-            f"{result.check} {result.value:.5g} {result.unit}, the last {number} {found.median:.5g} ± {found.scatter:.2g}"
-        )
+        before = f"the last {number} {found.median:.5g} ± {found.scatter:.2g}"
+        message = f"{result.check} {result.value:.5g} {result.unit}, {before}"
         yield CheckResult(
             str(frame.path), "drift", detector, amplifier, found.score, "sigma", verdict,
             "" if verdict == "ok" else "DRIFT", limits, message if limits else f"{message}; no limits",
         )  # fmt: skip
 
 
-def watched_values(results: Iterable[CheckResult]) -> Iterator[tuple[Place, float]]:
+def watched(frame: Frame, result: CheckResult) -> bool:
+    """Whether a value is followed from frame to frame."""
+    return result.check in WATCHED and (result.check != "noise" or frame.identity.obstype in UNLIT)
+
+
+def watched_values(frame: Frame, results: Iterable[CheckResult]) -> Iterator[tuple[Place, float]]:
     """What later frames are compared with: finite values that are in no error."""
     for result in results:
-        if result.check in WATCHED and math.isfinite(result.value) and result.verdict != "error":
+        if watched(frame, result) and math.isfinite(result.value) and result.verdict != "error":
             yield (result.check, result.detector, result.amplifier), result.value

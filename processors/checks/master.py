@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 from processors.checks.result import CheckResult
 from processors.checks.view import FLATS, DetectorView
 from processors.geometry import Amplifier
+from processors.identity import FrameIdentity
+from processors.master_file import Master
+from processors.master_ref import ROLES, calibration_key, key_of
 from processors.planes import Mask
+from processors.suitability import days_apart
 
 F4 = NDArray[np.float32]
 _SIGMAS: Final = 6.0
@@ -40,6 +45,19 @@ def check_master(view: DetectorView) -> Iterator[CheckResult]:
     frame = _like_a_master(view, role)
     for amplifier in view.setup.amplifiers:
         yield from _compared(view, amplifier, role, frame, (value, variance), master.path.name)
+
+
+def masters_for(identity: FrameIdentity, masters: Iterable[Master]) -> dict[str, Master]:
+    """Of some masters those that a calibration frame is compared with, by role: of its key, the nearest in time."""
+    own = calibration_key(identity)
+    if own is None:
+        return {}
+    wanted = {replace(key, night="") for key in (own, key_of("bias", identity))}
+    found: dict[str, Master] = {}
+    for master in sorted(masters, key=lambda master: days_apart(master.ref, identity), reverse=True):
+        if replace(master.key, night="") in wanted:
+            found[ROLES[master.key.kind]] = master
+    return found
 
 
 def _like_a_master(view: DetectorView, role: str) -> tuple[F4, F4]:

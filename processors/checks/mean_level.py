@@ -15,7 +15,7 @@ def check_mean_level(view: DetectorView) -> Iterator[CheckResult]:
     for amplifier in view.setup.amplifiers:
         data = view.data(amplifier)
         overscan = view.overscan(amplifier)
-        step = max(1, math.isqrt(data.size // 250_000))
+        step = max(1, math.isqrt(data.size // 60_000))
         mean, sigma, _ = clipped(data[::step, ::step])
         above = mean - (quick_median(overscan) if overscan is not None and overscan.size else 0.0)
         yield view.judge("mean_level", amplifier, above, "adu", "BGD_OOL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,7 +21,7 @@ def check_read_noise(view: DetectorView) -> Iterator[CheckResult]:
         values = overscan.astype(np.float64)
         columns = values.shape[1]
         values -= np.median(values, axis=1, keepdims=True)  # drift from row to row is not noise
-        sigma = clipped(values)[1] * np.sqrt(columns / max(columns - 1, 1))
+        sigma = clipped(values)[1] * math.sqrt(columns / max(columns - 1, 1))
         gain = amplifier.gain_e_adu
         message = f"{sigma:.2f} ADU at {gain:g} e-/ADU"
         yield view.judge("read_noise", amplifier, sigma * gain, "e-", "RON_OOL", message)

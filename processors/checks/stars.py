@@ -9,7 +9,9 @@ from typing import Final
 from processors.checks.result import CheckResult
 from processors.checks.view import DetectorView
 
-_SLOPE: Final = 0.3  # of log10 N against magnitude at 15 to 20 mag, high latitudes (Bahcall & Soneira 1980, ApJS 44, 73)
+_SLOPE: Final = (
+    0.3  # of log10 N against magnitude at 15 to 20 mag, high latitudes (Bahcall & Soneira 1980, ApJS 44, 73)
+)
 _EXPTIME_S: Final = 60.0
 
 
@@ -20,11 +22,23 @@ def check_stars(view: DetectorView) -> Iterator[CheckResult]:
     """
     if not view.shows_stars:
         return
-    exptime_s, number = view.frame.identity.exptime_s, view.peaks.number
-    scale = view.frame.instrument.pixel_scale_arcsec(view.frame.headers)
+    number, sky = view.peaks.number, view.look.sky
+    unit = "1/Mpx" if _scale(view) is None else "1/arcmin2"
+    message = sky.reason or f"{number} in {view.frame.identity.exptime_s:g} s"
+    if sky.number and not math.isfinite(view.look.seeing.ellipticity):
+        message += f"; no seeing: {view.look.seeing.reason}"
+    yield view.judge("stars", None, density(view), unit, "FLUX_OOL", message)
+
+
+def density(view: DetectorView) -> float:
+    """Stars per square arcmin (10⁶ px) in 60 s; NaN without an exposure time or a sky."""
+    exptime_s, scale = view.frame.identity.exptime_s, _scale(view)
+    if not (exptime_s > 0 and view.look.sky.number > 0):
+        return math.nan
     pixels = math.prod(view.setup.shape)
     area = pixels / 1e6 if scale is None else pixels * (scale / 60) ** 2
-    known = exptime_s > 0 and view.look.sky.number > 0
-    value = number / area * (_EXPTIME_S / exptime_s) ** (1.25 * _SLOPE) if known else math.nan
-    unit = "1/Mpx" if scale is None else "1/arcmin2"
-    yield view.judge("stars", None, value, unit, "FLUX_OOL", view.look.sky.reason or f"{number} in {exptime_s:g} s")
+    return view.peaks.number / area * math.pow(_EXPTIME_S / exptime_s, 1.25 * _SLOPE)
+
+
+def _scale(view: DetectorView) -> float | None:
+    return view.frame.instrument.pixel_scale_arcsec(view.frame.headers)

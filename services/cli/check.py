@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,115 +13,167 @@ from services.cli.common import emit, json_option, one_line, progress
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
+    from processors.checks.drift import Place
     from processors.checks.result import CheckResult
     from processors.fits import Frame
+    from processors.instrument import Instruments
+    from processors.master_file import Master
 
 EXAMPLES = """\b
 Examples:
   nightferry check night/*.fits
   nightferry check night/*.fits --json | jq 'select(.verdict != "ok")'
-  nightferry check /data/20220127 --all
+  nightferry check /data/20220127 --all -j 4
+  nightferry check night/ --only seeing --only stars --explain
+  nightferry check night/ --master products/master_bias.fits --master products/master_flat_g.fits
 \b
 Exit codes: 0 good (warnings included), 1 a check is in error, 2 usage or a wrong instrument file, 4 bad data."""
+
+
+class CheckNameType(click.ParamType):
+    """Name of a check."""
+
+    name = "CHECK"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name, when there is such a check."""
+        from typing import get_args
+
+        from processors.instrument_schema import CheckName
+
+        if value not in get_args(CheckName):
+            self.fail(f"{value!r} is no check; there are {', '.join(get_args(CheckName))}", param, ctx)
+        return value
 
 
 @click.command("check", epilog=EXAMPLES)
 @files_argument
 @instruments_option
 @click.option("--all", "show_all", is_flag=True, help="Show what is good too, not only warnings and errors.")
+@click.option("--only", multiple=True, type=CheckNameType(), help="Only this check; may be given several times.")
+@click.option(
+    "--master",
+    "masters",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Compare calibration frames with this master; may be given several times.",
+)
+@click.option("-j", "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Threads.")
+@click.option("--explain", "explained", is_flag=True, help="Say what each check measures, its limits and their source.")
 @json_option
-def check(files: tuple[Path, ...], instrument_dirs: tuple[Path, ...], show_all: bool, as_json: bool) -> int:
+def check(
+    files: tuple[Path, ...],
+    instrument_dirs: tuple[Path, ...],
+    show_all: bool,
+    only: tuple[str, ...],
+    masters: tuple[Path, ...],
+    jobs: int,
+    explained: bool,
+    as_json: bool,
+) -> int:
     """Measure each FILE and compare with the limits of its instrument.
 
-    Completeness, header, exposure type, overscan, read noise, level, noise, saturation of every amplifier; read noise
-    from pairs of biases and gain from pairs of flats when there are such among the FILEs. A directory stands for all
-    FITS files below it.
+    Completeness and sums, header, content, overscan, read noise and pick-up, levels, saturation, amplifiers, sky and
+    stars, crosstalk; drift against the FILEs before; read noise from pairs of biases and gain from pairs of flats when
+    there are such among the FILEs. A directory stands for all FITS files below it.
     """
     from processors.instrument import load_instruments
+    from processors.master_file import read_master
+    from services.cli.check_report import explain, show
 
-    instruments = load_instruments(instrument_dirs)
-    frames: list[Frame] = []
-    results: list[CheckResult] = []
-    failed: list[dict[str, Any]] = []
-    for path in progress(walk(files), "checking"):
-        results += _checked(path, instruments, frames, failed, as_json)
-    results += _sequences(frames, failed, as_json)
-    if as_json:
-        for record in failed:
-            emit(record)
-    else:
-        _show(results, len(frames), show_all)
-        for record in failed:
-            click.echo(f"{record['file']}: {record['error']}", err=True)
-    if failed:
+    run = _Run(load_instruments(instrument_dirs), only, [read_master(path) for path in masters], as_json)
+    paths = walk(files)
+    run.frames_of(paths, jobs)
+    run.sequences()
+    if explained:
+        explain(run.frames, only, as_json)
+    for record in run.failed if as_json else ():
+        emit(record)
+    if not as_json:
+        show(run.results, len(run.frames), show_all)
+    for record in () if as_json else run.failed:
+        click.echo(f"{record['file']}: {record['error']}", err=True)
+    if run.failed:
         return 4
-    return 1 if any(result.verdict == "error" for result in results) else 0
+    return 1 if any(result.verdict == "error" for result in run.results) else 0
 
 
-def _checked(
-    path: Path, instruments: Any, frames: list[Frame], failed: list[dict[str, Any]], as_json: bool
-) -> Iterable[CheckResult]:
-    from processors.check_frame import check_open_frame, open_frame
-    from processors.errors import ProcessorError
+@dataclass
+class _Run:
+    """What is checked, and what has come of it."""
 
-    try:
-        frame = open_frame(path, instruments)
-        results = check_open_frame(frame)
-    except (ProcessorError, OSError) as error:
-        failed.append({"file": str(path), "error": one_line(error)})
-        return ()
-    frames.append(frame)
-    return _told(results, as_json)
+    instruments: Instruments
+    only: tuple[str, ...]
+    masters: list[Master]
+    as_json: bool
+    frames: list[Frame] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    values: dict[tuple[str, ...], dict[Place, list[float]]] = field(default_factory=dict)
 
+    def frames_of(self, paths: list[Path], jobs: int) -> None:
+        """Check frame by frame; results in the order of the paths, whatever the number of threads."""
+        from processors.ordered import in_order
 
-def _sequences(frames: list[Frame], failed: list[dict[str, Any]], as_json: bool) -> Iterable[CheckResult]:
-    from processors.errors import ProcessorError
+        for path, checked in progress(
+            zip(paths, in_order(self._checked, paths, jobs), strict=True), "checking", len(paths)
+        ):
+            if isinstance(checked, str):
+                self.failed.append({"file": str(path), "error": checked})
+                continue
+            frame, results = checked
+            self.frames.append(frame)
+            self._tell([*results, *self._drift(frame, results)])
 
-    if len(frames) < 2:
-        return ()
-    from processors.check_frame import check_sequence
+    def sequences(self) -> None:
+        """Check the frames as sequences."""
+        from processors.check_frame import check_sequence
+        from processors.errors import ProcessorError
 
-    try:
-        results = check_sequence(frames)
-    except (ProcessorError, OSError) as error:
-        failed.append({"file": str(frames[0].path), "error": f"its sequence: {one_line(error)}"})
-        return ()
-    return _told(results, as_json)
+        if len(self.frames) < 2:
+            return
+        try:
+            self._tell(check_sequence(self.frames, self.only))
+        except (ProcessorError, OSError) as error:
+            reason = f"its sequence: {one_line(error)}"
+            self.failed.append({"file": str(self.frames[0].path), "error": reason})
 
+    def _checked(self, path: Path) -> tuple[Frame, tuple[CheckResult, ...]] | str:
+        from processors.check_frame import check_open_frame, open_frame
+        from processors.checks.drift import WATCHED
+        from processors.errors import ProcessorError
 
-def _told(results: tuple[CheckResult, ...], as_json: bool) -> tuple[CheckResult, ...]:
-    if as_json:
+        try:
+            frame = open_frame(path, self.instruments)
+            only = {*self.only, *WATCHED} if "drift" in self.only else self.only
+            return frame, check_open_frame(frame, self._masters_for(frame), only=only)
+        except (ProcessorError, OSError) as error:
+            return one_line(error)
+
+    def _masters_for(self, frame: Frame) -> dict[str, Master]:
+        """The nearest of the given masters that belong to a frame, by role."""
+        from processors.checks.master import masters_for
+
+        return masters_for(frame.identity, self.masters)
+
+    def _drift(self, frame: Frame, results: tuple[CheckResult, ...]) -> list[CheckResult]:
+        """Drift against the frames of the kind before this one in the run."""
+        from processors.checks.drift import LAST, check_drift, watched_values
+
+        if self.only and "drift" not in self.only:
+            return []
+        one = frame.identity
+        kind = (one.instrument, one.obstype, one.filter, one.readout, one.detectors[0])
+        before = self.values.setdefault(kind, {})
+        found = list(check_drift(frame, results, before))
+        for place, value in watched_values(frame, results):
+            before[place] = [value, *before.get(place, ())][:LAST]
+        return found
+
+    def _tell(self, results: Iterable[CheckResult]) -> None:
         for result in results:
-            emit(asdict(result))
-    return results
-
-
-def _show(results: list[CheckResult], frames: int, show_all: bool) -> None:
-    from collections import Counter
-
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console(width=None if sys.stdout.isatty() else 400)
-    colours = {"ok": "green", "warning": "yellow", "error": "red"}
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("file", "check", "detector", "value", "unit", "verdict", "flag", "limits", "message"):
-        table.add_column(heading, justify="right" if heading == "value" else "left", overflow="fold")
-    for result in results:
-        if show_all or result.verdict != "ok":
-            low, high = result.limits or (None, None)
-            limits = "" if result.limits is None else f"{_number(low)} to {_number(high)}"
-            where = f"{result.detector} {result.amplifier}".strip()
-            cells = (Path(result.file).name, result.check, where, _number(result.value), result.unit)
-            verdict = f"[{colours[result.verdict]}]{result.verdict}[/]"
-            table.add_row(*map(escape, cells), verdict, *map(escape, (result.flag, limits, result.message)))
-    if table.row_count:
-        console.print(table)
-    count = Counter(result.verdict for result in results)
-    console.print(f"{frames} frames: {count['ok']} checks good, {count['warning']} warnings, {count['error']} errors")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+            if not self.only or result.check in self.only:
+                self.results.append(result)
+                if self.as_json:
+                    emit(asdict(result))

@@ -30,28 +30,40 @@ class Affected:
     through: tuple[str, ...] = ()
 
 
-def affected_by(conn: Connection, sha256: str) -> list[Affected]:
-    """Every product on record that was made with a master, in order of night, kind and path."""
+def affected_by(conn: Connection, sha256: str, production: str) -> list[Affected]:
+    """Every product of a production that was made with a master, in order of night, kind and path."""
     found: dict[str, Affected] = {}
     todo: list[tuple[str, tuple[str, ...]]] = [(sha256, ())]
     while todo:
         name, through = todo.pop(0)
-        made = [product for product in _made_with(conn, name, through) if product.path not in found]
+        made = [product for product in _made_with(conn, name, production, through) if product.path not in found]
         found.update((product.path, product) for product in made)
         masters = _masters_among(conn, [product.sha256 for product in made])
         todo += [(p.sha256, (*through, Path(p.path).name)) for p in made if p.sha256 in masters]
     return sorted(found.values(), key=lambda product: (product.night, product.kind, product.path))
 
 
-def nights_using(conn: Connection, sha256: str) -> set[str]:
+def nights_using(conn: Connection, sha256: str, production: str) -> set[str]:
     """Nights of the tasks that have made, or are to make, something with a master or with a master made with it."""
-    made = affected_by(conn, sha256)
+    made = affected_by(conn, sha256, production)
     nights = {product.night for product in made}
     masters = [sha256, *sorted(_masters_among(conn, [product.sha256 for product in made]))]
     for part in _parts(masters):
         query = select(tasks.c.night).join(task_inputs, task_inputs.c.task == tasks.c.task)
+        query = query.where(tasks.c.production == production)
         nights.update(conn.execute(query.where(task_inputs.c.sha256.in_(part))).scalars())
     return nights
+
+
+def spoilt(conn: Connection, production: str, task: str | None = None) -> set[str]:
+    """Masters (or those of one task) that were made with one that is withdrawn now, directly or through others."""
+    mine = calibrations.c.production == production
+    withdrawn = select(calibrations.c.sha256).where(mine, calibrations.c.withdrawn_at.is_not(None))
+    made = select(calibrations.c.sha256, calibrations.c.task).join(made_from, made_from.c.path == calibrations.c.path)
+    chain = made.where(mine, made_from.c.sha256.in_(withdrawn)).cte("spoilt", recursive=True)
+    chain = chain.union(made.join(chain, chain.c.sha256 == made_from.c.sha256).where(mine))
+    query = select(chain.c.sha256)
+    return set(conn.execute(query if task is None else query.where(chain.c.task == task)).scalars())
 
 
 def _masters_among(conn: Connection, names: Sequence[str]) -> set[str]:
@@ -61,12 +73,12 @@ def _masters_among(conn: Connection, names: Sequence[str]) -> set[str]:
     return found
 
 
-def _made_with(conn: Connection, sha256: str, through: tuple[str, ...]) -> list[Affected]:
+def _made_with(conn: Connection, sha256: str, production: str, through: tuple[str, ...]) -> list[Affected]:
     query = (
         select(products, made_from.c.role, tasks.c.night, tasks.c.state)
         .join(made_from, made_from.c.path == products.c.path)
         .join(tasks, tasks.c.task == products.c.task)
-        .where(made_from.c.sha256 == sha256)
+        .where(made_from.c.sha256 == sha256, tasks.c.production == production)
     )
     made = [
         Affected(row.path, row.sha256, row.kind, row.night, row.task, row.state, row.role, through)
@@ -76,7 +88,7 @@ def _made_with(conn: Connection, sha256: str, through: tuple[str, ...]) -> list[
     outside = (
         select(calibrations, made_from.c.role)
         .join(made_from, made_from.c.path == calibrations.c.path)
-        .where(made_from.c.sha256 == sha256, calibrations.c.task.is_(None))
+        .where(made_from.c.sha256 == sha256, calibrations.c.task.is_(None), calibrations.c.production == production)
     )
     made += [
         Affected(row.path, row.sha256, row.kind, row.night, None, None, row.role, through)

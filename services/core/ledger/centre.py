@@ -190,6 +190,17 @@ def set_made_from(conn: Connection, path: str, inputs: Sequence[Mapping[str, str
         conn.execute(insert(made_from), [{"path": path, **given} for given in inputs])
 
 
+def add_made_from(conn: Connection, path: str, sha256: str, role: str) -> None:
+    """Record one more input of a file than its task is planned with."""
+    upsert(conn, made_from, {"path": path, "sha256": sha256, "role": role})
+
+
+def drop_product(conn: Connection, path: str) -> None:
+    """Forget a product that is no more."""
+    conn.execute(delete(made_from).where(made_from.c.path == path))
+    conn.execute(delete(products).where(products.c.path == path))
+
+
 def add_calibration(
     conn: Connection,
     made: Product,

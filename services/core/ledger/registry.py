@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, update
 
-from services.core.ledger.affected import nights_using
-from services.core.ledger.registry_schema import certifications, made_from, reviews
+from services.core.ledger.affected import nights_using, spoilt
+from services.core.ledger.registry_schema import certifications, reviews
 from services.core.ledger.rows import insert_new, upsert
 from services.core.ledger.schema import calibrations, frames, tasks
 from services.core.ledger.states import record
@@ -55,7 +55,9 @@ def masters_of(conn: Connection, production: str, first: str = "", last: str = O
     withdrawn.
     """
     lent = select(certifications.c.sha256).where(
-        certifications.c.first_night <= last, certifications.c.last_night >= first
+        certifications.c.production == production,
+        certifications.c.first_night <= last,
+        certifications.c.last_night >= first,
     )
     taken = calibrations.c.night.between(first, last)
     query = select(calibrations).where(
@@ -92,14 +94,18 @@ def certify(
 
     Returns
     -------
-    The nights on record that are looked at again because of it; None when all of that was said before.
+    The nights on record that are looked at again because of it; None when all of that was said before, or when a
+    master was to be lent that somebody has withdrawn since it was looked at.
     """
+    master = _locked(conn, master)
+    if copied and master.withdrawn:
+        return None
     covered = any(said.first <= first and last <= said.last for said in master.certified)
     if not master.withdrawn and (Certified(first, last, copied) in master.certified or (copied and covered)):
         return None
-    row = {"sha256": master.sha256, "first_night": first, "last_night": last, "copied": copied, "created_at": now}
-    upsert(conn, certifications, row)
-    conn.execute(update(calibrations).where(calibrations.c.sha256 == master.sha256).values(withdrawn_at=None))
+    row: dict[str, Any] = {"sha256": master.sha256, "production": master.production, "created_at": now}
+    upsert(conn, certifications, {**row, "first_night": first, "last_night": last, "copied": copied})
+    conn.execute(update(calibrations).where(_row_of(master)).values(withdrawn_at=None))
     nights = span(first, last)
     record(
         conn, "calibration", master.sha256, "certified", now=now, reason=f"{'lent to' if copied else 'for'} {nights}"
@@ -115,13 +121,15 @@ def decertify(conn: Connection, master: StoredMaster, now: float, *, keep: bool 
 
     False when there was nothing to take back.
     """
+    master = _locked(conn, master)
     if not master.certified and (keep or master.withdrawn):
         return False
-    conn.execute(delete(certifications).where(certifications.c.sha256 == master.sha256))
+    said_of = (certifications.c.sha256 == master.sha256) & (certifications.c.production == master.production)
+    conn.execute(delete(certifications).where(said_of))
     if not keep:
-        conn.execute(update(calibrations).where(calibrations.c.sha256 == master.sha256).values(withdrawn_at=now))
+        conn.execute(update(calibrations).where(_row_of(master)).values(withdrawn_at=now))
     record(conn, "calibration", master.sha256, "uncertified" if keep else "withdrawn", now=now)
-    nights = nights_using(conn, master.sha256)
+    nights = nights_using(conn, master.sha256, master.production)
     for certified in master.certified:
         nights.update(_nights_of(conn, master, certified.first, certified.last))
     said = "is no longer certified" if keep else "was withdrawn"
@@ -166,18 +174,20 @@ def masters_being_built(conn: Connection, production: str) -> list[Mapping[str, 
     return [parameters["key"] for parameters in conn.execute(query).scalars() if "key" in parameters]
 
 
-def spoilt(conn: Connection, task: str | None = None) -> set[str]:
-    """Masters (or those of one task) that were made with a master that is withdrawn now."""
-    withdrawn = select(calibrations.c.sha256).where(calibrations.c.withdrawn_at.is_not(None))
-    query = select(calibrations.c.sha256).join(made_from, made_from.c.path == calibrations.c.path)
-    query = query.where(made_from.c.sha256.in_(withdrawn))
-    return set(conn.execute(query if task is None else query.where(calibrations.c.task == task)).scalars())
+def in_use(conn: Connection, production: str, names: Iterable[str]) -> set[str]:
+    """Those of these masters that nobody has withdrawn; nobody does before this transaction ends."""
+    wanted, found = sorted(set(names)), set[str]()
+    for first in range(0, len(wanted), 500):
+        query = select(calibrations.c.sha256).where(calibrations.c.sha256.in_(wanted[first : first + 500]))
+        query = query.where(calibrations.c.production == production, calibrations.c.withdrawn_at.is_(None))
+        found.update(conn.execute(query.order_by(calibrations.c.sha256).with_for_update(read=True)).scalars())
+    return found
 
 
 def review_after(conn: Connection, production: str, task: str, built: str, now: float) -> None:
     """A task has built its master: what was made with an older, spoilt one of it is to be looked at again."""
-    for sha256 in sorted(spoilt(conn, task) - {built}):
-        nights = nights_using(conn, sha256)
+    for sha256 in sorted(spoilt(conn, production, task) - {built}):
+        nights = nights_using(conn, sha256, production)
         add_reviews(conn, production, nights, f"{task} was built again without a withdrawn master", now)
 
 
@@ -187,6 +197,16 @@ def add_outside_master(conn: Connection, row: Mapping[str, Any]) -> bool:
         return False
     record(conn, "calibration", row["sha256"], "registered", now=row["created_at"], reason=row["path"])
     return True
+
+
+def _row_of(master: StoredMaster) -> ColumnElement[bool]:
+    return (calibrations.c.sha256 == master.sha256) & (calibrations.c.production == master.production)
+
+
+def _locked(conn: Connection, master: StoredMaster) -> StoredMaster:
+    """A master as it is now: somebody else may have spoken of it since it was looked at."""
+    (found,) = _with_certifications(conn, conn.execute(select(calibrations).where(_row_of(master)).with_for_update()))
+    return found
 
 
 def _nights_of(conn: Connection, master: StoredMaster, first: str, last: str) -> list[str]:
@@ -200,7 +220,9 @@ def _with_certifications(conn: Connection, rows: Iterable[Row]) -> list[StoredMa
     nights: dict[str, list[Certified]] = {}
     for first in range(0, len(found), 500):
         names = [row.sha256 for row in found[first : first + 500]]
-        query = select(certifications).where(certifications.c.sha256.in_(names))
+        query = select(certifications).where(
+            certifications.c.sha256.in_(names), certifications.c.production == found[0].production
+        )
         for row in conn.execute(query.order_by(certifications.c.first_night, certifications.c.last_night)):
             nights.setdefault(row.sha256, []).append(Certified(row.first_night, row.last_night, row.copied))
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, String, Table, Text, false, text
+from sqlalchemy import Boolean, Column, Double, ForeignKeyConstraint, String, Table, Text, false, text
 
 from services.core.ledger.schema import metadata
 
@@ -10,11 +10,13 @@ from services.core.ledger.schema import metadata
 certifications = Table(
     "certifications",
     metadata,
-    Column("sha256", String(64), ForeignKey("calibrations.sha256"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("production", String(32), primary_key=True),
     Column("first_night", String(8), primary_key=True),
     Column("last_night", String(8), primary_key=True),
     Column("copied", Boolean, nullable=False, server_default=false()),  # lent to a night, and taken from none
     Column("created_at", Double, nullable=False),
+    ForeignKeyConstraint(["sha256", "production"], ["calibrations.sha256", "calibrations.production"]),
 )
 
 # What a product on disk was made from, whatever its task is planned with meanwhile.

@@ -212,9 +212,9 @@ calibrations = Table(
     "calibrations",
     metadata,
     Column("sha256", String(64), primary_key=True),
+    Column("production", String(32), primary_key=True),  # two productions may make, or certify, the same bytes
     Column("path", Text, nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("production", String(32), nullable=False),
     Column("night", String(8), nullable=False, index=True),
     Column("date_obs", String(40), nullable=False),  # the middle of its inputs' times, ISO, UTC
     Column("key", JSON, nullable=False),
