@@ -24,6 +24,8 @@ def hot_pixels(dark: F4, variance: F4, sigmas: float = 8.0, least_e_s: float = 0
     The surroundings are the smooth part of the plane, so that glow of amplifiers does not count. σ is the larger of
     the clipped scatter of the whole plane and what the pixel's own variance says.
 
+    A pixel without a value is hot, too: it was saturated in every dark.
+
     Parameters
     ----------
     dark, variance : VALUE and VAR of a master dark, (rows, columns) float32, e-/s and its square
@@ -31,7 +33,8 @@ def hot_pixels(dark: F4, variance: F4, sigmas: float = 8.0, least_e_s: float = 0
     """
     above = dark - smooth_surface(dark)
     _, sigma, _ = clipped(sample(above, _SAMPLE), 3.0)
-    hot: Pixels = above > np.maximum(np.float32(sigmas) * np.maximum(np.float32(sigma), np.sqrt(variance)), least_e_s)
+    limit = np.maximum(np.float32(sigmas) * np.maximum(np.float32(sigma), np.sqrt(variance)), least_e_s)
+    hot: Pixels = ~(above <= limit)
     return hot
 
 

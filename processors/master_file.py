@@ -17,6 +17,7 @@ from processors.fits import Pixels, read_image, sha256_of
 from processors.header import read_headers
 from processors.identity import text_of
 from processors.master_ref import CalibrationKey, MasterRef
+from processors.night import iso, parse_time
 from processors.provenance import InputRef, Rejection
 
 F4 = NDArray[np.float32]
@@ -101,17 +102,20 @@ def read_master(path: Path | str, sha256: str | None = None) -> Master:
         **{field: text.get(keyword, "") for field, keyword, _ in _KEY_CARDS},
     )
     count = primary.get("NFNINP")
-    inputs = tuple(
-        InputRef(text[f"NF IN{n} NAME"], text[f"NF IN{n} SHA256"], text[f"NF IN{n} ROLE"])
-        for n in range(1, (count if isinstance(count, int) else 0) + 1)
-    )
+    try:
+        inputs = tuple(
+            InputRef(text[f"NF IN{n} NAME"], text[f"NF IN{n} SHA256"], text[f"NF IN{n} ROLE"])
+            for n in range(1, (count if isinstance(count, int) else 0) + 1)
+        )
+    except KeyError as error:
+        raise BadFrame(f"{path.name} does not say all that it was made from: no card {error.args[0]}") from error
     rejected: list[Rejection] = []
     while (name := text.get(f"NF REJ{len(rejected) + 1} NAME")) is not None:
         rejected.append(Rejection(name, text.get(f"NF REJ{len(rejected) + 1} WHY", "")))
     return Master(
         path,
         key,
-        text.get("NFDATE", ""),
+        _time(path, text.get("NFDATE", "")),
         sha256 or sha256_of(path),
         inputs,
         tuple(rejected),
@@ -125,6 +129,14 @@ def key_cards(key: CalibrationKey, date_obs: str) -> list[Card]:
     """Cards that say of what and when a master is; `read_master` reads them."""
     cards: list[Card] = [(keyword, getattr(key, field), comment) for field, keyword, comment in _KEY_CARDS]
     return [*cards, ("NFDATE", date_obs, "middle of the inputs, UTC")]
+
+
+def _time(path: Path, text: str) -> str:
+    """The middle of the inputs in our own form; without one nobody could say how near the master is."""
+    try:
+        return iso(parse_time(text, "iso"))
+    except BadFrame as error:
+        raise BadFrame(f"{path.name}: NFDATE: {error}") from error
 
 
 def _number(value: Value) -> float | None:

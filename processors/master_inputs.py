@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,7 @@ _BIAS_APART_ADU: Final = 10.0  # by which a bias may differ from the others' med
 _DARK_APART_E: Final = 10.0  # the same of a dark
 _DARK_APART: Final = 0.2  # and as a fraction of that level; the larger one holds
 _BALANCE_APART: Final = 0.2  # by which an amplifier's share in the light of a flat may differ from the others'
+_DIMMEST_SHARE: Final = 0.1  # of an amplifier that is alive; below it the limit gets no narrower: a dead one is noise
 _FEWEST_TO_VOTE: Final = 3
 _SAMPLE: Final = 50_000  # pixels of an amplifier
 _STARS_OUT: Final = 3.0  # σ of the clipping that finds the sky's level among stars
@@ -38,7 +40,8 @@ class Level:
     """Level of an exposure above the overscan: ADU for a bias, e- for all others.
 
     `median` is that of all pixels (of sky frames the clipped mean, which stars do not move), `saturated` the fraction
-    of them, `amplifiers` the same level by detector and amplifier. `problem` says why the frame is of no use.
+    of them, `amplifiers` the same level by detector and amplifier, `shapes` the trimmed (rows, columns) by detector.
+    `problem` says why the frame is of no use.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Level:
     problem: str = ""
     exptime_s: float = 0.0
     amplifiers: tuple[tuple[str, float], ...] = ()
+    shapes: tuple[tuple[str, tuple[int, int]], ...] = ()
 
 
 def measure_level(frame: Frame, kind: str) -> Level:
@@ -73,7 +77,8 @@ def measure_level(frame: Frame, kind: str) -> Level:
     if not samples:
         return Level(frame.path.name, math.nan, math.nan, "no detectors")
     level = _middle(kind, np.concatenate(samples))
-    return Level(frame.path.name, level, saturated / pixels, "", frame.identity.exptime_s, tuple(amplifiers))
+    shapes = tuple((setup.detector, setup.shape) for setup in frame.setups)
+    return Level(frame.path.name, level, saturated / pixels, "", frame.identity.exptime_s, tuple(amplifiers), shapes)
 
 
 def _middle(kind: str, values: NDArray[Any]) -> float:
@@ -86,8 +91,9 @@ def _middle(kind: str, values: NDArray[Any]) -> float:
 def choose_inputs(kind: str, levels: Sequence[Level]) -> tuple[tuple[int, ...], tuple[Rejection, ...]]:
     """Numbers of the frames that are good enough for a master, and the reason for each that is not.
 
-    First every frame is judged by itself, then, where there are three or more, by the median of the others: its
-    exposure time (darks), its level, and the level of each amplifier. With two nobody can say which one is wrong.
+    First every frame is judged by itself, then, where there are three or more, by the others: its shape by the most
+    common one, by the median its exposure time (darks), its level, and the level of each amplifier. With two nobody
+    can say which one is wrong.
     """
     rejected: dict[int, str] = {}
     good = list(range(len(levels)))
@@ -120,6 +126,19 @@ def _reason(kind: str, level: Level) -> str:
     return ""
 
 
+def _shape(kind: str, levels: Sequence[Level]) -> list[str]:  # noqa: ARG001
+    usual = {
+        detector: Counter(shape for level in levels for name, shape in level.shapes if name == detector)
+        for detector in {name for level in levels for name, _ in level.shapes}
+    }
+    reasons = []
+    for level in levels:
+        common = [(name, shape, usual[name].most_common(1)[0][0]) for name, shape in level.shapes]
+        wrong = [f"detector {name}: {shape} pixels, the others {most}" for name, shape, most in common if shape != most]
+        reasons.append(next(iter(wrong), ""))
+    return reasons
+
+
 def _exposure_time(kind: str, levels: Sequence[Level]) -> list[str]:  # noqa: ARG001
     middle = float(np.median([level.exptime_s for level in levels]))
     return [
@@ -145,6 +164,8 @@ def _offset_of_amplifiers(kind: str, levels: Sequence[Level]) -> list[str]:
 
 
 def _apart(kind: str, value: float, middle: float) -> str:
+    if not math.isfinite(value):
+        return "its level is not a number"
     limit, unit = (_BIAS_APART_ADU, "ADU") if kind == "bias" else (max(_DARK_APART_E, _DARK_APART * abs(middle)), "e-")
     return "" if abs(value - middle) <= limit else f"level {value - middle:+.1f} {unit} from the others"
 
@@ -162,7 +183,7 @@ def _balance(kind: str, levels: Sequence[Level]) -> list[str]:  # noqa: ARG001
     middles = _middles(shares)
     reasons = []
     for share in shares:
-        wrong = [name for name, value in share.items() if not abs(value / middles[name] - 1) <= _BALANCE_APART]
+        wrong = [name for name, value in share.items() if not _balanced(value, middles[name])]
         reasons.append(
             f"amplifier {wrong[0]}: {share[wrong[0]]:.2f} of the level, {middles[wrong[0]]:.2f} in the others"
             if wrong
@@ -171,15 +192,23 @@ def _balance(kind: str, levels: Sequence[Level]) -> list[str]:  # noqa: ARG001
     return reasons
 
 
+def _balanced(share: float, middle: float) -> bool:
+    return abs(share - middle) <= _BALANCE_APART * max(abs(middle), _DIMMEST_SHARE)
+
+
 def _middles(values: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Median of every amplifier over the frames that have it."""
-    names = {name for each in values for name in each}
-    return {name: float(np.median([each[name] for each in values if name in each])) for name in names}
+    """Median of every amplifier over the frames that know its level; NaN where none does."""
+    known: dict[str, list[float]] = {name: [] for each in values for name in each}
+    for each in values:
+        for name, value in each.items():
+            if math.isfinite(value):
+                known[name].append(value)
+    return {name: float(np.median(levels)) if levels else math.nan for name, levels in known.items()}
 
 
 Judge = Callable[[str, Sequence[Level]], list[str]]
-_LIT_VOTES: Final[tuple[Judge, ...]] = (_faint, _balance)
+_LIT_VOTES: Final[tuple[Judge, ...]] = (_shape, _faint, _balance)
 _VOTES: Final[dict[str, tuple[Judge, ...]]] = {
-    "bias": (_offset, _offset_of_amplifiers),
-    "dark": (_exposure_time, _offset, _offset_of_amplifiers),
+    "bias": (_shape, _offset, _offset_of_amplifiers),
+    "dark": (_shape, _exposure_time, _offset, _offset_of_amplifiers),
 }

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from processors.card_text import Card
 from processors.combine import Combined, Method, combine
+from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU
 from processors.geometry import DetectorSetup
 from processors.isr import remove_signature
@@ -88,13 +89,32 @@ def master_planes(
         A calibration lacks a detector.
     """
     with tempfile.TemporaryDirectory(prefix="nightferry-", dir=scratch) as directory:
-        for setup in frames[0].setups:
+        for setup in _detectors(frames):
             planes = {role: master.plane(setup.detector) for role, master in calibrations.used}
             images = _images(kind, setup.detector, frames, levels, planes, directory, threads, tick)
             noise = _noise(kind, setup, levels)
             made = combine(images, recipe.method, recipe.low, recipe.high, noise, threads=threads)
             images.clear()
             yield from _extensions(setup.detector, _finished(kind, made, recipe), _UNITS.get(kind, ""))
+
+
+def _detectors(frames: Sequence[Frame]) -> list[DetectorSetup]:
+    """Every detector that a frame has, in order: one that the first frame lacks is in the others.
+
+    Raises
+    ------
+    BadFrame
+        The images of a detector have different shapes.
+    """
+    found: dict[str, tuple[str, DetectorSetup]] = {}
+    for frame in frames:
+        for setup in frame.setups:
+            name, first = found.setdefault(setup.detector, (frame.path.name, setup))
+            if setup.shape != first.shape:
+                raise BadFrame(
+                    f"detector {setup.detector}: {frame.path.name} has {setup.shape} pixels, {name} {first.shape}"
+                )
+    return [setup for _, setup in found.values()]
 
 
 def _images(
@@ -153,6 +173,7 @@ def _spooled(image: F4, images: int, directory: str, number: int) -> F4:
     path = Path(directory) / f"{number}.npy"
     np.save(path, image)
     mapped: F4 = np.load(path, mmap_mode="r")
+    path.unlink()  # its pixels stay while they are mapped, and are gone with a process that is killed
     return mapped
 
 

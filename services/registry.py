@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from services.core.errors import ServiceError
 from services.core.ledger import centre, registry
@@ -20,7 +21,13 @@ from transfer.structure import scan
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from processors.instrument import Instruments
     from processors.masters import Master
+
+
+_UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._+-]")
+_LONGEST_STEM: Final = 120
+_PRODUCTION: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 class NoSuchMaster(ServiceError):
@@ -47,6 +54,8 @@ class Lent:
 def production_of(settings: Settings, asked: str | None) -> str:
     """The production that a verb is about."""
     if asked is not None:
+        if not _PRODUCTION.fullmatch(asked):
+            raise NoSuchMaster(f"{asked!r} is no name of a production")
         return asked
     return "live" if settings.conduct is None else settings.conduct.production
 
@@ -74,9 +83,9 @@ def verified(master: StoredMaster) -> StoredMaster:
     """A master whose file is what the record says (`BadMaster` when it is not)."""
     path = Path(master.path)
     if not path.is_file():
-        raise BadMaster(f"{path} is gone")
+        raise BadMaster(f"{path} is gone: put back the file with sha256 {master.sha256}, or decertify it")
     if sha256_file(path) != master.sha256:
-        raise BadMaster(f"{path} is not what was recorded: its sha256 is another")
+        raise BadMaster(f"{path} is not what was recorded, its sha256 is another: put back {master.sha256}")
     return master
 
 
@@ -91,12 +100,15 @@ def register(settings: Settings, ledger: Ledger, path: Path, production: str) ->
     BadMaster
         It is none, its checksums are wrong, or reduction could not use it.
     """
-    master = _read(path)
+    from processors.instrument import load_instruments
+
+    master = _read(path, load_instruments(settings.instruments_dirs))
     key = master.key
     kept = path.absolute()
     if settings.work is not None:
         directory = settings.work.products_dir / production / key.instrument / key.night
-        kept = directory / f"{path.stem}-{master.sha256[:8]}.fits"
+        stem = _UNPLAIN.sub("-", path.stem)[:_LONGEST_STEM]
+        kept = directory / f"{stem}-{master.sha256[:8]}.fits"
         _copy(path, kept, master.sha256)
     row: dict[str, Any] = {
         "sha256": master.sha256,
@@ -162,7 +174,9 @@ def lend(
             if master.sha256 in refused:
                 result.append(Lent(master, False, f"{target} has its own"))
             elif registry.certify(conn, master, target, target, now(), copied=True) is None:
-                result.append(Lent(master, False, f"certified for {target} already"))
+                gone = not registry.in_use(conn, production, [master.sha256])
+                why = "withdrawn meanwhile" if gone else f"certified for {target} already"
+                result.append(Lent(master, False, why))
             else:
                 result.append(Lent(master, True, f"lent to {target}"))
     return result
@@ -180,8 +194,9 @@ def _certified(master: StoredMaster, night: str) -> bool:
     return any(said.first <= night <= said.last for said in master.certified)
 
 
-def _read(path: Path) -> Master:
+def _read(path: Path, instruments: Instruments) -> Master:
     from processors.errors import ProcessorError
+    from processors.master_sound import ensure_sound
     from processors.masters import read_master
     from transfer.errors import TransferError
 
@@ -192,11 +207,10 @@ def _read(path: Path) -> Master:
             if span.datasum_card not in (None, datasum):
                 raise BadMaster(f"{path}: the DATASUM of HDU {span.index} is wrong")
         master = read_master(path, meter.sha256)
+        instruments.named(master.key.instrument)  # and so its name is one of ours, and no path to elsewhere
+        ensure_sound(master)
     except (ProcessorError, TransferError) as error:
         raise BadMaster(f"{path}: {error}") from error
-    missing = [name for name in ("instrument", "night") if not getattr(master.key, name)]
-    if missing or not master.date_obs:
-        raise BadMaster(f"{path}: its header does not say its {', '.join(missing) or 'time'}")
     if master.key.kind == "superflat" and any(given.role == "flat" for given in master.inputs):
         raise BadMaster(f"{path}: a superflat made with a flat holds only what that flat has left over")
     return master

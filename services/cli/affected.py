@@ -36,7 +36,7 @@ def affected(master: str, production: str | None, config: Path, as_json: bool) -
 
     with existing_ledger(config) as (settings, ledger), ledger.read() as conn:
         found = masters.find_master(conn, masters.production_of(settings, production), master)
-        made = affected_by(conn, found.sha256)
+        made = affected_by(conn, found.sha256, found.production)
     for product in made:
         if as_json:
             record = asdict(product)

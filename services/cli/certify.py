@@ -98,7 +98,7 @@ def decertify(master: str, keep: bool, production: str | None, config: Path, as_
 
     with existing_ledger(config) as (settings, ledger), ledger.begin() as conn:
         found = masters.find_master(conn, masters.production_of(settings, production), master)
-        made = affected_by(conn, found.sha256)
+        made = affected_by(conn, found.sha256, found.production)
         changed = registry.decertify(conn, found, now(), keep=keep)
     paths = [product.path for product in made]
     if as_json:

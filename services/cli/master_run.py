@@ -94,7 +94,23 @@ def _sort_product(kind: str, what: str, path: Path, found: Sorted) -> None:
 
 
 def choices(kind: MasterKind, found: Sorted, max_age_days: float) -> list[Choice]:
-    """The masters that can be built of what there is, one of each group, in the order of their names."""
+    """The masters that can be built of what there is, one of each group, in the order of their keys.
+
+    Groups whose names would be the same but for signs that a file's name does not bear are numbered.
+    """
+    made: list[Choice] = []
+    taken: set[str] = set()
+    for choice in _choices(kind, found, max_age_days):
+        name, number = choice.name, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{choice.name}_{number}"
+        taken.add(name.casefold())
+        made.append(replace(choice, name=name))
+    return made
+
+
+def _choices(kind: MasterKind, found: Sorted, max_age_days: float) -> list[Choice]:
     if kind == "badpix":
         sets: dict[CalibrationKey, list[Master]] = {}
         for master in found.masters:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from sqlalchemy import Connection
 
 from processors.associate import CalibrationKey, MasterRef, Validity
-from processors.identity import FrameIdentity, SequenceRef
+from processors.night import shifted
 from services.conductor.view import FrameView, Rules, TaskView, View
 from services.core.ledger import planning, registry
+from services.core.ledger.affected import spoilt
+from services.core.ledger.identities import identity_of
 from services.core.ledger.registry import StoredMaster
 
 _ACTIVE_S: Final = 2 * 86_400.0  # nights in which nothing moved for longer are not planned until something does
@@ -37,26 +37,8 @@ def read_view(conn: Connection, rules: Rules, reviewed: Iterable[str], now: floa
         ),
         masters=tuple(master_ref(stored) for stored in registry.masters_of(conn, production, first, last)),
         being_built=frozenset(CalibrationKey(**key) for key in registry.masters_being_built(conn, production)),
-        spoilt=frozenset(registry.spoilt(conn)),
+        spoilt=frozenset(spoilt(conn, production)),
     )
-
-
-def shifted(night: str, days: int) -> str:
-    """The night so many days later (or earlier)."""
-    return (datetime.strptime(night, "%Y%m%d") + timedelta(days=days)).strftime("%Y%m%d")
-
-
-def identity_of(stored: Mapping[str, Any]) -> FrameIdentity:
-    """A `FrameIdentity` from its JSON form in the ledger, which another version may have written."""
-    known = {field.name for field in fields(FrameIdentity)}
-    values = {name: value for name, value in stored.items() if name in known}
-    sequence = values.get("sequence")
-    if isinstance(sequence, dict):
-        values["sequence"] = SequenceRef(**sequence)
-    for name in ("detectors", "flags"):
-        value = values.get(name)
-        values[name] = tuple(value) if isinstance(value, list | tuple) else ()
-    return FrameIdentity(**values)
 
 
 def master_ref(stored: StoredMaster) -> MasterRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from processors.errors import NoCalibration
 from processors.fits import Frame, sha256_of
 from processors.masters import Master, read_master
 from services.core.ledger import centre
-from services.core.ledger.schema import calibrations, frames, task_inputs
+from services.core.ledger.schema import calibrations, frames, task_inputs, tasks
 from services.core.ledger.states import advance
 from services.core.metrics.spool import Point
 from services.core.settings import Settings
@@ -56,7 +57,8 @@ def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
                 settings.archive_dir / conn.execute(select(frames.c.path).where(frames.c.sha256 == sha256)).scalar_one()
             )
         else:
-            stored = select(calibrations.c.path).where(calibrations.c.sha256 == sha256)
+            stored = select(calibrations.c.path).join(tasks, tasks.c.production == calibrations.c.production)
+            stored = stored.where(calibrations.c.sha256 == sha256, tasks.c.task == task)
             text = conn.execute(stored).scalar_one_or_none()
             if text is None:
                 raise NoCalibration(f"the master {role} {sha256[:12]} is not on record")
@@ -66,10 +68,23 @@ def inputs_of(conn: Connection, task: str, settings: Settings) -> list[Input]:
 
 
 def open_masters(inputs: Sequence[Input]) -> dict[str, Master]:
-    """The masters among the inputs, by role (`NoCalibration` when one is not what the ledger says)."""
+    """The masters among the inputs, by role.
+
+    Raises
+    ------
+    NoCalibration
+        One is not what the ledger says.
+    OSError
+        One cannot be read now.
+    """
     for item in inputs:
-        if item.role not in RAW and sha256_of(item.path) != item.sha256:
-            raise NoCalibration(f"{item.path.name} is not what the ledger says: its sha256 is another")
+        if item.role in RAW:
+            continue
+        remedy = f"put it back and `nightferry retry`, or `nightferry decertify {item.sha256[:12]}`"
+        if not item.path.exists():
+            raise FileNotFoundError(errno.ENOENT, f"the master {item.role} is gone: {remedy}", str(item.path))
+        if sha256_of(item.path) != item.sha256:
+            raise NoCalibration(f"{item.path} is not what the ledger says, its sha256 is another: {remedy}")
     return {item.role: read_master(item.path, item.sha256) for item in inputs if item.role not in RAW}
 
 

@@ -199,7 +199,7 @@ def test_withdrawing_a_bias_makes_everything_again_that_was_made_with_it(ledger:
     with ledger.begin() as conn:
         bias, flat = find(conn, "bias", NIGHTS[0]), find(conn, "flat", NIGHTS[0])
         assert used(conn, NIGHTS[1])["flat"] == flat.sha256
-        made = [(item.night, item.kind, item.role, item.through) for item in affected_by(conn, bias.sha256)]
+        made = [(item.night, item.kind, item.role, item.through) for item in affected_by(conn, bias.sha256, "live")]
         through = (Path(flat.path).name,)
         assert made == [
             (NIGHTS[0], "flat", "bias", ()),
@@ -214,9 +214,9 @@ def test_withdrawing_a_bias_makes_everything_again_that_was_made_with_it(ledger:
         anew = find(conn, "flat", NIGHTS[0])
         assert anew.sha256 != flat.sha256
         assert {used(conn, night)["flat"] for night in NIGHTS} == {anew.sha256}
-        left = [item.path for item in affected_by(conn, bias.sha256)]
+        left = [item.path for item in affected_by(conn, bias.sha256, "live")]
         assert left == [flat.path]  # it lies there still, and nobody uses it
-        assert affected_by(conn, flat.sha256) == []
+        assert affected_by(conn, flat.sha256, "live") == []
     assert workers.rest(2 * DAYS_LATER) == []
 
 
@@ -335,7 +335,7 @@ def test_products_of_an_older_ledger_say_what_they_were_made_from(
     ledger = open_ledger(LedgerSettings(url=url))
     with ledger.begin() as conn:
         assert [tuple(row) for row in conn.execute(select(made_from))] == [("/p", "4" * 64, "bias")]
-        assert [item.path for item in affected_by(conn, "4" * 64)] == ["/p"]
+        assert [item.path for item in affected_by(conn, "4" * 64, "live")] == ["/p"]
         conn.execute(update(calibrations).values(task=None))  # may be empty now
         assert conn.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "0003"
     ledger.close()

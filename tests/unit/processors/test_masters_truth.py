@@ -176,7 +176,7 @@ def test_a_superflat_of_starry_frames_is_flat_where_the_flat_was_right(night: Ca
     flat = taken.master("flat", bias)
     made = build_master("superflat", taken.of("science"), taken.directory / "superflat.fits", bias, flat=flat)
     known = ~taken.bad & np.isfinite(made.plane("1"))
-    assert known.mean() > 0.9  # a star's core may hide from seven small dithers
+    assert known.mean() > 0.88  # a star's core may hide from seven small dithers
     plane = made.plane("1")[known]
     assert np.median(plane) == pytest.approx(1, abs=0.02)
     assert np.percentile(plane, 99.9) < 1 + 6 * np.sqrt(np.median(made.plane("1", "VAR")[known]))  # no star is left

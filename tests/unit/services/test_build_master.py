@@ -11,7 +11,9 @@ from click.testing import CliRunner, Result
 
 from processors.masters import read_master
 from services.cli.main import cli
+from services.cli.master_run import Sorted, choices
 from tests.site import tiny_night
+from tests.unit.processors import toy
 
 
 def run(*arguments: Any) -> Result:
@@ -108,3 +110,14 @@ def test_wrong_usage_is_refused(arguments: tuple[str, ...], tmp_path: Path) -> N
 def test_help_shows_examples() -> None:
     done = CliRunner().invoke(cli, ["build-master", "--help"])
     assert "nightferry build-master bias night/*.fits -o masters" in done.stdout
+
+
+def test_groups_whose_names_differ_by_signs_only_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    known = toy.instruments(tmp_path)
+    frames = [
+        toy.frame(tmp_path / f"raw{n}.fits", known, 9000.0, n, EXPNUM=n, OBSTYPE="dome", EXPTIME=3.0, FILTER=name)
+        for n, name in enumerate(["r*", "r'", "R*"])
+    ]
+    names = [choice.name for choice in choices("flat", Sorted(frames=frames), 30.0)]
+    assert len({name.casefold() for name in names}) == 3
+    assert sum(name.endswith(("_2", "_3")) for name in names) == 2
