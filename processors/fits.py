@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,15 @@ from typing import Any, BinaryIO, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.card_text import Card, format_card
+from processors.card_text import Card
 from processors.cards import Header
-from processors.checksum import encode, sum32
+from processors.checksum import sum32
 from processors.errors import BadFrame
 from processors.geometry import DetectorSetup
 from processors.header import BLOCK
 from processors.identity import FrameIdentity
 from processors.instrument import Instrument
+from processors.publish import header_block, publish
 from processors.raw_image import Pixels, raw_image
 
 __all__ = ["Frame", "Pixels", "ProductHDU", "read_frame", "read_image", "sha256_of", "to_native", "write_product"]
@@ -168,24 +168,11 @@ def write_product(path: Path | str, cards: Sequence[Card], hdus: Iterable[Produc
     OSError
         Disk full, no permission, …
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            first = _block([("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards], 0)
-            file.write(first)
-            for hdu in hdus:
-                _write_hdu(file, hdu)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    with publish(path) as file:
+        primary = [("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards]
+        file.write(header_block(primary, 0))
+        for hdu in hdus:
+            _write_hdu(file, hdu)
 
 
 def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
@@ -206,11 +193,11 @@ def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
         cards += [("BSCALE", 1, ""), ("BZERO", 32768, "unsigned 16-bit integers")]
     cards += hdu.cards
     start = file.tell()
-    file.write(bytes(len(_block(cards, 0))))
+    file.write(bytes(len(header_block(cards, 0))))
     datasum = _write_pixels(file, data)
     end = file.tell()
     file.seek(start)
-    file.write(_block(cards, datasum))
+    file.write(header_block(cards, datasum))
     file.seek(end)
 
 
@@ -227,12 +214,3 @@ def _write_pixels(file: BinaryIO, data: NDArray[Any]) -> int:
         total = sum32(raw, total)
         file.write(raw)
     return total
-
-
-def _block(cards: Sequence[Card], datasum: int) -> bytes:
-    """Header of an HDU with its sums; CHECKSUM is computed over header and data with the card at '0' * 16."""
-    text = "".join(format_card(*card) for card in cards)
-    text += format_card("CHECKSUM", "0" * 16) + format_card("DATASUM", f"{datasum}") + f"{'END':<80}"
-    text += " " * (-len(text) % BLOCK)
-    checksum = encode(sum32(text.encode("ascii"), datasum))
-    return text.replace(f"CHECKSUM= '{'0' * 16}'", f"CHECKSUM= '{checksum}'", 1).encode("ascii")

@@ -60,6 +60,11 @@ def night_of(time: dt.datetime, site: Site) -> str:
     return (local - dt.timedelta(hours=12)).strftime("%Y%m%d")
 
 
+def shifted(night: str, days: int) -> str:
+    """The night so many days later (or earlier)."""
+    return (dt.datetime.strptime(night, "%Y%m%d") + dt.timedelta(days=days)).strftime("%Y%m%d")
+
+
 def iso(time: dt.datetime) -> str:
     """Time as `YYYY-MM-DDThh:mm:ss.sss`, with six decimals only where they are needed."""
     return time.isoformat(timespec="microseconds" if time.microsecond % 1000 else "milliseconds")

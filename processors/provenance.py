@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from processors.card_text import Card
 from processors.cards import Header
 from processors.identity import FrameIdentity
 
+# Cards of the raw header that a product keeps; sections, checksums and structure no longer hold.
+KEPT: Final = (
+    "TELESCOP",
+    "INSTRUME",
+    "OBJECT",
+    "RA",
+    "DEC",
+    "EQUINOX",
+    "RADESYS",
+    "MJD-OBS",
+    "DATE-OBS",
+    "AIRMASS",
+    "PROPID",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class InputRef:
-    """A file that went into a product: its name, the sha256 of its bytes, and as what (frame, bias, flat)."""
+    """A file that went into a product: its name, the sha256 of its bytes, and as what (frame, arc, bias, flat)."""
 
     name: str
     sha256: str
@@ -34,7 +50,7 @@ class Rejection:
 
 
 def provenance_cards(kind: str, software: str, inputs: Sequence[InputRef], rejected: Sequence[Rejection]) -> list[Card]:
-    """Cards of a product's primary header; `kind` is bias, flat, skyflat or reduced, `software` name and version."""
+    """Cards of a product's primary header; `kind`: of a master, reduced or spectrum; `software`: name and version."""
     cards: list[Card] = [
         ("NFKIND", kind, "kind of nightferry product"),
         ("NFSOFT", software, "made by"),
@@ -49,6 +65,12 @@ def provenance_cards(kind: str, software: str, inputs: Sequence[InputRef], rejec
     for number, left_out in enumerate(rejected, 1):
         cards += [(f"NF REJ{number} NAME", left_out.name, ""), (f"NF REJ{number} WHY", left_out.reason, "")]
     return cards
+
+
+def kept_cards(primary: Header, identity: FrameIdentity) -> list[Card]:
+    """What the product of one frame keeps of its raw header, and the cards of its identity."""
+    kept = [(keyword, primary[keyword], "") for keyword in KEPT if keyword in primary]
+    return [*kept, *[card for card in identity_cards(identity) if card[0] not in KEPT]]
 
 
 def identity_cards(identity: FrameIdentity) -> list[Card]:

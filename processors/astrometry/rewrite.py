@@ -16,6 +16,7 @@ from processors.cards import CARD, Header, split_card
 from processors.checksum import encode, sum32
 from processors.errors import BadFrame
 from processors.header import BLOCK, read_headers
+from processors.publish import publish
 
 # IRAF's description of the same solution; the checksum that a packed image had with its old header
 _ALSO: Final = re.compile(r"WAT\d_\d{3}|WCSDIM|ZHECKSUM")
@@ -45,28 +46,16 @@ def write_solutions(
         Disk full, no permission, …
     """
     headers = read_headers(source)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with _plain(source) as file, temporary.open("xb") as out:
-            start = 0
-            for header in headers:
-                length = header.data_size + -header.data_size % BLOCK
-                file.seek(start)
-                raw = file.read(header.data_offset - start)
-                _copy_hdu(file, out, raw, header, length, solutions.get(header.index), ignore_datasum)
-                start = header.data_offset + length
-            out.flush()
-            os.fsync(out.fileno())
+    with _plain(source) as file, publish(target) as out:
+        start = 0
+        for header in headers:
+            length = header.data_size + -header.data_size % BLOCK
+            file.seek(start)
+            raw = file.read(header.data_offset - start)
+            _copy_hdu(file, out, raw, header, length, solutions.get(header.index), ignore_datasum)
+            start = header.data_offset + length
         if target == source:
-            temporary.chmod(source.stat().st_mode & 0o777)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+            os.fchmod(out.fileno(), source.stat().st_mode & 0o777)
 
 
 @contextmanager

@@ -1,18 +1,15 @@
-"""The lines that a lamp shows: package data, see the head of arc_lines.csv for its source."""
+"""The lines that lamps show together, and how a spectrograph blends them."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.errors import BadInstrument
+from processors.spectra.lamps import known_lamps, lamp_table
 from processors.spectra.peaks import FILTER, FWHM_SIGMA
 
 
@@ -60,19 +57,7 @@ def lamp_lines(lamps: Sequence[str]) -> LineList:
     BadInstrument
         There is no list for one of them.
     """
-    table = _table()
-    for lamp in lamps:
-        if lamp not in table:
-            raise BadInstrument(f"no lines of a lamp {lamp!r}: there are {', '.join(sorted(table))}")
-    lines = sorted(line for lamp in dict.fromkeys(lamps) for line in table[lamp])
+    table = lamp_table()
+    lines = sorted(line for lamp in known_lamps(lamps) for line in table[lamp])
     wavelength, strength = np.array(lines, np.float64).T
     return LineList(wavelength.copy(), strength.copy(), np.full(len(lines), 0.01))
-
-
-@cache
-def _table() -> dict[str, list[tuple[float, float]]]:
-    table: dict[str, list[tuple[float, float]]] = {}
-    text = files("processors.spectra").joinpath("arc_lines.csv").read_text(encoding="utf-8")
-    for ion, wavelength, strength in csv.reader(line for line in text.splitlines() if not line.startswith("#")):
-        table.setdefault(ion, []).append((float(wavelength), float(strength)))
-    return table

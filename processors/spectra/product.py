@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.card_text import Card, format_card
-from processors.checksum import encode, sum32
+from processors.card_text import Card
+from processors.checksum import sum32
 from processors.header import BLOCK
+from processors.publish import header_block, publish
 from processors.spectra.extract import SpectrumFlag
 from processors.spectra.reduce_spectrum import Spectrum
 from processors.spectra.standard import FluxRatio
@@ -41,7 +41,8 @@ def write_spectrum(path: Path | str, cards: Sequence[Card], spectrum: Spectrum, 
     """
     primary = [("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards]
     table = _table("SPECTRUM", _columns(spectrum, ratio), spectrum_cards(spectrum))
-    _publish(Path(path), _hdu(primary, b"") + table)
+    with publish(path) as file:
+        file.write(_hdu(primary, b"") + table)
 
 
 def spectrum_cards(spectrum: Spectrum) -> list[Card]:
@@ -124,26 +125,4 @@ def _table(name: str, columns: Sequence[_Column], cards: Sequence[Card]) -> byte
 
 def _hdu(cards: Sequence[Card], data: bytes) -> bytes:
     data += bytes(-len(data) % BLOCK)
-    datasum = sum32(data)
-    text = "".join(format_card(*card) for card in cards)
-    text += format_card("CHECKSUM", "0" * 16) + format_card("DATASUM", str(datasum)) + f"{'END':<80}"
-    text += " " * (-len(text) % BLOCK)
-    checksum = encode(sum32(text.encode("ascii"), datasum))
-    return text.replace(f"CHECKSUM= '{'0' * 16}'", f"CHECKSUM= '{checksum}'", 1).encode("ascii") + data
-
-
-def _publish(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    return header_block(cards, sum32(data)) + data

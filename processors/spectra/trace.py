@@ -63,7 +63,8 @@ def find_traces(image: SlitImage, options: ExtractionOptions) -> tuple[Trace, ..
             found.append(trace)
     if not found:
         highest = float(smooth.max() / max(sigma, 1e-12))
-        raise BadFrame(f"no object on the slit: the most stands {highest:.1f} σ out, not {options.threshold:g}")
+        needed = f"{options.threshold:g} are needed, and light in {_LEAST_BLOCKS} of {_BLOCKS} stretches"
+        raise BadFrame(f"no object on the slit: the most stands {highest:.1f} σ out, {needed}")
     return tuple(found)
 
 

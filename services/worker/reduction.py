@@ -1,4 +1,4 @@
-"""The task `reduce`: one science frame, with the masters that the conductor chose."""
+"""The task `reduce`: one science frame, with the masters that the conductor chose, and its spectrum where it is one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from processors.reduce_frame import reduce_frame
 from services.core.ledger import centre
 from services.core.settings import Settings
 from services.core.version import SOFTWARE
+from services.worker.spectrum import spectrum
 from services.worker.tasks import Input, Outcome, advance_if, open_masters, product, product_dir, tags_of
 
 _EXTENSION: Final = re.compile(r"\.(fits?|fts)(\.(fz|gz))?$", re.IGNORECASE)
@@ -29,7 +30,8 @@ def reduction(
     frame = open_frame(item.path, instruments)
     masters = open_masters(inputs)
     directory = product_dir(settings, row, frame.identity.instrument, frame.identity.night)
-    path = directory / f"{_EXTENSION.sub('', item.path.name)}-{item.sha256[:8]}-reduced.fits"
+    stem = f"{_EXTENSION.sub('', item.path.name)}-{item.sha256[:8]}"
+    path = directory / f"{stem}-reduced.fits"
     made = reduce_frame(
         frame,
         path,
@@ -48,9 +50,14 @@ def reduction(
     if settings.work.preview:
         write_preview(path, path.with_suffix(".png"))
         products.append(product(path.with_suffix(".png"), "preview"))
+    extracted = spectrum(
+        item, frame, directory / f"{stem}-spectrum.fits", masters, row.production, settings, instruments, log
+    )
 
     def settle(conn: Connection, now: float) -> None:
         centre.add_products(conn, row.task, products, now)
+        if extracted is not None:
+            extracted.settle(conn, row.task, now)
         advance_if(conn, item.sha256, "checked", "reduced", now)
 
-    return Outcome(settle, tags_of(frame))
+    return Outcome(settle, tags_of(frame), [] if extracted is None else [extracted.point])

@@ -15,15 +15,22 @@ def upgrade() -> None:
         batch_op.alter_column("task", existing_type=sa.String(length=200), nullable=True)
         batch_op.add_column(sa.Column("temperature_c", sa.Double(), nullable=True))
         batch_op.add_column(sa.Column("withdrawn_at", sa.Double(), nullable=True))
+        batch_op.drop_constraint("pk_calibrations", type_="primary")
+        batch_op.create_primary_key("pk_calibrations", ["sha256", "production"])
     op.create_table(
         "certifications",
         sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("production", sa.String(length=32), nullable=False),
         sa.Column("first_night", sa.String(length=8), nullable=False),
         sa.Column("last_night", sa.String(length=8), nullable=False),
         sa.Column("copied", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["sha256"], ["calibrations.sha256"], name=op.f("fk_certifications_sha256")),
-        sa.PrimaryKeyConstraint("sha256", "first_night", "last_night", name=op.f("pk_certifications")),
+        sa.ForeignKeyConstraint(
+            ["sha256", "production"],
+            ["calibrations.sha256", "calibrations.production"],
+            name=op.f("fk_certifications_sha256"),
+        ),
+        sa.PrimaryKeyConstraint("sha256", "production", "first_night", "last_night", name=op.f("pk_certifications")),
     )
     op.create_table(
         "made_from",
