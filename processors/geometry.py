@@ -60,6 +60,8 @@ class DetectorSetup:
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Make sure that all sections lie in a raw image of this shape (BadFrame)."""
+        if len(shape) != 2:
+            raise BadFrame(f"detector {self.detector}: an image of {len(shape)} dimensions")
         rows, columns = shape
         for amplifier in self.amplifiers:
             for section in (amplifier.data, amplifier.overscan):

@@ -78,19 +78,19 @@ def remove_signature(
     Raises
     ------
     BadFrame
-        A section leaves the image, an overscan holds NaN, or a calibration has another shape or no exposure time.
+        A section leaves the image, an overscan holds NaN, a calibration has another shape or no exposure time, the
+        mask is neither bool nor bits, or the raw pixels are no real numbers.
+    ValueError
+        `out` has another shape or type than `empty_planes` gives.
     """
-    planes = {"bias": bias, "flat": flat, "bad-pixel mask": bad, "dark": dark_e_s, "fringe frame": fringe}
-    for name, plane in planes.items():
-        if plane is not None and plane.shape != setup.shape:
-            raise BadFrame(f"detector {setup.detector}: the {name} has {plane.shape}, the frame {setup.shape} pixels")
+    _check_calibrations(setup, bias, flat, bad, dark_e_s, fringe)
     if dark_e_s is not None and not (math.isfinite(exptime_s) and exptime_s >= 0):
         raise BadFrame(f"detector {setup.detector}: a dark for an exposure time of {exptime_s} s")
     setup.check_shape(raw.shape)
-    raw = _as_kernels_want(raw)
+    raw = _as_kernels_want(raw, setup.detector)
     overscans = [measure_overscan(raw, amplifier, setup.detector) for amplifier in setup.amplifiers]
     subtracted = pedestal(raw, setup, overscans, bias)
-    sci, var, mask = out if out is not None else empty_planes(setup)
+    sci, var, mask = empty_planes(setup) if out is None else _room(out, setup)
     places, numbers, levels = _tables(setup, overscans)
     bits = _calibrate(
         raw,
@@ -132,11 +132,35 @@ def bad_places(setup: DetectorSetup) -> Iterator[Section]:
                 yield Section(place.x0 + x0, place.x0 + x1, place.y0 + y0, place.y0 + y1)
 
 
-def _as_kernels_want(raw: NDArray[Any]) -> Raw:
+def _check_calibrations(
+    setup: DetectorSetup, bias: F4 | None, flat: F4 | None, bad: NDArray[Any] | None, dark: F4 | None, fringe: F4 | None
+) -> None:
+    planes = {"bias": bias, "flat": flat, "bad-pixel mask": bad, "dark": dark, "fringe frame": fringe}
+    for name, plane in planes.items():
+        if plane is not None and plane.shape != setup.shape:
+            raise BadFrame(f"detector {setup.detector}: the {name} has {plane.shape}, the frame {setup.shape} pixels")
+    if bad is not None and not np.can_cast(bad.dtype, np.uint16):  # a wider number would lose its high bits
+        raise BadFrame(f"detector {setup.detector}: the bad-pixel mask is {bad.dtype}, neither bool nor uint16")
+
+
+def _room(out: Planes, setup: DetectorSetup) -> Planes:
+    """The arrays to fill: the kernels do not look where they write."""
+    kinds = np.dtype(np.float32), np.dtype(np.float32), np.dtype(np.uint16)
+    planes: tuple[NDArray[Any], ...] = out
+    for plane, kind in zip(planes, kinds, strict=True):
+        if plane.shape != setup.shape or plane.dtype != kind or not plane.flags.carray:
+            raise ValueError(f"out is {plane.dtype} {plane.shape}, where {kind} {setup.shape}, C-contiguous, belongs")
+    return out
+
+
+def _as_kernels_want(raw: NDArray[Any], detector: str) -> Raw:
     """Raw pixels as the kernels know them: uint16 or float32, native, C-contiguous; copied only where needed."""
     if raw.dtype.newbyteorder("=") == np.uint16:
         return np.ascontiguousarray(raw, np.uint16)
-    return np.ascontiguousarray(raw, np.float32)
+    if raw.dtype.kind not in "biuf":
+        raise BadFrame(f"detector {detector}: raw pixels of type {raw.dtype}")
+    with np.errstate(over="ignore"):  # becomes infinite, and is masked as that
+        return np.ascontiguousarray(raw, np.float32)
 
 
 def _one_row(setup: DetectorSetup, value: float) -> F4:

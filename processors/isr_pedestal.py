@@ -34,7 +34,7 @@ def pedestal(raw: Raw, setup: DetectorSetup, overscans: Sequence[Overscan], bias
     special = any(overscan.columns is not None for overscan in overscans)
     if not (special or setup.crosstalk or any(amplifier.linearity for amplifier in setup.amplifiers)):
         return bias
-    plane = np.zeros(setup.shape, np.float32) if bias is None else bias.copy()
+    plane = np.zeros(setup.shape, np.float32) if bias is None else np.array(bias, np.float32)
     measured = dict(zip((amplifier.name for amplifier in setup.amplifiers), overscans, strict=True))
     named = {amplifier.name: amplifier for amplifier in setup.amplifiers}
     for amplifier in setup.amplifiers:
@@ -98,7 +98,10 @@ def _from(corner: Corner, image: NDArray[Any]) -> NDArray[Any]:
 
 @kernel
 def _linearise(raw: Any, level: Any, table: Any, plane: Any) -> None:
-    """Take the correction of each signal raw - level - plane off the plane; outside the table its ends hold."""
+    """Take the correction of each signal raw - level - plane off the plane; above the table its end holds.
+
+    Below 0 the first step goes on: were noise below the level left alone and that above it scaled, the mean would move.
+    """
     last = table.size - 2
     for y in range(raw.shape[0]):
         for x in range(raw.shape[1]):
@@ -106,7 +109,9 @@ def _linearise(raw: Any, level: Any, table: Any, plane: Any) -> None:
             correction = table[0]
             if signal >= last:
                 correction = table[last]
-            elif signal > 0:  # a NaN has been let through: it is none of these
+            elif signal > 0:
                 at = int(signal)
                 correction += table[at] - table[0] + (table[at + 1] - table[at]) * (signal - np.float32(at))
+            elif signal < 0:  # a NaN is none of these
+                correction += (table[1] - table[0]) * signal
             plane[y, x] -= correction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from processors.errors import BadFrame
 from processors.geometry import Amplifier
 from processors.kernels import inlined, kernel
 from processors.readout_schema import OverscanMethod
-from processors.statistics import clipped
+from processors.statistics import clipped, half_step
 
 F4 = NDArray[np.float32]
 Raw = NDArray[np.uint16] | NDArray[np.float32]
@@ -73,10 +74,13 @@ def overscan_step(profile: F4) -> float:
     """Highest less lowest level along an overscan, ADU, after a running median of 7 and without 50 values at each end.
 
     DESI's OSTEP (desispec.preproc.compute_overscan_step). A jump of the level during the readout shows in it; noise
-    gives some 3 to 4 times the scatter of a median of 7. Of a short profile an eighth is left out at each end.
+    gives some 3 to 4 times the scatter of a median of 7. Of a short profile an eighth is left out at each end. NaN for
+    a profile that holds NaN.
     """
     margin = min(_STEP_MARGIN, profile.size // 8)
     inner = np.ascontiguousarray(profile[margin : profile.size - margin], np.float32)
+    if not np.isfinite(inner).all():
+        return math.nan
     return float(_range_of_medians(inner)) if inner.size >= _STEP_WINDOW else 0.0
 
 
@@ -97,8 +101,7 @@ def _clipped_means(block: Raw, width: float) -> F4:
     values = block.astype(np.float64)
     middle = np.median(values, axis=1)
     values -= middle[:, None]
-    # half a unit more, as in `clipped`: the values are whole numbers
-    kept = np.abs(values) <= width * clipped(values)[1] + 0.5
+    kept = np.abs(values) <= width * clipped(values)[1] + half_step(values.ravel())
     return np.asarray(middle + np.sum(values, axis=1, where=kept) / np.maximum(kept.sum(axis=1), 1), np.float32)
 
 

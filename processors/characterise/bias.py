@@ -159,7 +159,7 @@ def noise_correlation(planes: Sequence[Sequence[AmplifierSignal]]) -> F8 | None:
     """Correlation coefficients of the noise of amplifiers, pixel by pixel in the order of reading.
 
     From differences of neighbouring frames, clipped at 5 σ; the error is 1/√(pixels · frames / 2). None with a single
-    amplifier, or where amplifiers differ in shape.
+    amplifier, or where amplifiers differ in shape; NaN with an amplifier that has no noise.
     """
     amplifiers = [signal.amplifier for signal in planes[0]]
     if len(amplifiers) < 2 or len({amplifier.data.shape for amplifier in amplifiers}) != 1:
@@ -174,7 +174,8 @@ def noise_correlation(planes: Sequence[Sequence[AmplifierSignal]]) -> F8 | None:
             vectors.append(np.where(np.abs(difference) > limit, 0, difference).astype(np.float64))
         total += np.cov(np.array(vectors))
     sigma = np.sqrt(np.diag(total))
-    return np.asarray(total / np.where(sigma > 0, sigma, np.nan) / sigma[:, None])
+    sigma = np.where(sigma > 0, sigma, np.nan)  # an amplifier without noise is dead
+    return np.asarray(total / sigma / sigma[:, None])
 
 
 def _shared_noise(correlation: F8, planes: Sequence[Sequence[AmplifierSignal]], judge: Judge) -> Quantity:

@@ -13,7 +13,7 @@ import numpy as np
 from processors.characterise.kind import Kind
 from processors.characterise.result import Characterisation, Figure, Judge, Quantity, flags_of, matrix, series
 from processors.characterise.sequence import LIT, DetectorSequence, Needs
-from processors.characterise.signal import F4, F8, AmplifierSignal, box_means, master_signal, signals
+from processors.characterise.signal import F4, F8, AmplifierSignal, box_means, master_signal, robust_sigma, signals
 from processors.ptc import Measured
 
 _CELLS: Final = 16  # of the illumination map, each way
@@ -41,7 +41,8 @@ def measure_flat(sequence: DetectorSequence, options: FlatOptions, judge: Judge)
         medians = np.array([float(np.median(image)) for image in images])
         quantities += _amplifier(own, medians, options.box, judge)
         levels.append(series(signal.amplifier.name, np.arange(len(own)), medians))
-        whole[signal.amplifier.trimmed.slices] = _mean_flat(images, medians) * signal.amplifier.gain_e_adu
+        if _lit(own, medians):
+            whole[signal.amplifier.trimmed.slices] = _mean_flat(images, medians) * signal.amplifier.gain_e_adu
     light = illumination(whole)
     low, high = np.quantile(light, [0.05, 0.95])
     pixels = whole.size // light.size
@@ -77,14 +78,15 @@ def response_non_uniformity(flats: Sequence[F4], box: int) -> Measured:
 
 
 def illumination(image: F4) -> F8:
-    """Median of every cell of a coarse grid over their mean: (at most 16, at most 16)."""
+    """Median of every cell of a coarse grid over their mean: (at most 16, at most 16); NaN without light."""
     rows, columns = image.shape
     high, wide = max(1, rows // _CELLS), max(1, columns // _CELLS)
     cells = np.array([
         [np.median(image[y : y + high, x : x + wide]) for x in range(0, columns - wide + 1, wide)]
         for y in range(0, rows - high + 1, high)
     ], np.float64)  # fmt: skip
-    return np.asarray(cells / cells.mean())
+    mean = float(cells.mean())
+    return np.asarray(cells / (mean if mean > 0 else math.nan))
 
 
 def _above(
@@ -100,17 +102,25 @@ def _amplifier(own: Sequence[AmplifierSignal], medians: F8, box: int, judge: Jud
     name, count = amplifier.name, len(own)
     error = float(medians.std(ddof=1)) / math.sqrt(count)
     level = float(medians.mean())
-    response = response_non_uniformity([signal.data for signal in own], box)
     saturated = max(signal.saturated for signal in own)
+    dark, nothing = Measured(math.nan, math.nan, 0), (math.nan, math.nan)
+    lit = _lit(own, medians)
+    response = response_non_uniformity([signal.data for signal in own], box) if lit else dark
+    stability = float(medians.std(ddof=1)) / level * 100 if lit else math.nan
     return [
         judge("level", name, level, error, "ADU", count, "FLUENCE_OOL", "mean_level"),
         judge("fluence", name, level * amplifier.gain_e_adu, error * amplifier.gain_e_adu, "e-", count, "FLUENCE_OOL"),
-        judge("stability", name, float(medians.std(ddof=1)) / level * 100, math.nan, "%", count, "FLUX_OOL"),
+        judge("stability", name, stability, math.nan, "%", count, "FLUX_OOL"),
         judge("prnu", name, response.value * 100, response.error * 100, "%", response.number, "PRNU_OOL"),
         judge("saturated", name, saturated, math.nan, "", count, "SATURATION", "saturation"),
-        judge("gradient_x", name, *_gradient(own[0].data, 1), "%", count, "FLUENCEGRAD_OOL"),
-        judge("gradient_y", name, *_gradient(own[0].data, 0), "%", count, "FLUENCEGRAD_OOL"),
+        judge("gradient_x", name, *(_gradient(own[0].data, 1) if lit else nothing), "%", count, "FLUENCEGRAD_OOL"),
+        judge("gradient_y", name, *(_gradient(own[0].data, 0) if lit else nothing), "%", count, "FLUENCEGRAD_OOL"),
     ]
+
+
+def _lit(own: Sequence[AmplifierSignal], medians: F8) -> bool:
+    """The light of every frame is above the scatter of its pixels: else there is none to measure a response by."""
+    return all(median > robust_sigma(signal.data) for signal, median in zip(own, medians, strict=True))
 
 
 def _gradient(image: F4, axis: int) -> tuple[float, float]:
@@ -119,7 +129,7 @@ def _gradient(image: F4, axis: int) -> tuple[float, float]:
     line = np.median(means, axis=1 - axis)
     position = (np.arange(line.size) + 0.5) / line.size
     if line.size < 3:
-        return 0.0, math.nan
+        return math.nan, math.nan
     (slope, _), covariance = np.polyfit(position, line / line.mean() * 100, 1, cov=True)
     return float(slope), math.sqrt(float(covariance[0, 0]))
 

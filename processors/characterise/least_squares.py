@@ -32,18 +32,22 @@ def linear_fit(design: Any, y: Any, error: Any, reject: float = 5.0) -> LinearFi
 
     `design` is (points, coefficients). σ is the larger of the given error and the residuals' own robust scatter, and
     the covariance grows with χ² where that is above 1: errors that are too small are not believed. At least one point
-    more than there are coefficients is kept.
+    more than there are coefficients is kept. An error of 0 (of an image that is constant) counts as the smallest other.
 
     Raises
     ------
     ValueError
-        Fewer points than coefficients.
+        Fewer points than coefficients, or something is not a number.
     """
     A, values = np.asarray(design, np.float64), np.asarray(y, np.float64)
-    weight = 1 / np.asarray(np.broadcast_to(error, values.shape), np.float64)
+    sigma = np.array(np.broadcast_to(error, values.shape), np.float64)
     points, unknowns = A.shape
     if points < unknowns:
         raise ValueError(f"{points} points for {unknowns} coefficients")
+    if not (np.isfinite(A).all() and np.isfinite(values).all() and np.isfinite(sigma).all()):
+        raise ValueError("a point, or its error, is not a number")
+    sigma[sigma <= 0] = sigma[sigma > 0].min(initial=np.inf) if (sigma > 0).any() else 1.0
+    weight = 1 / sigma
     used = np.ones(points, np.bool_)
     while True:
         scale = np.abs(A[used]).max(axis=0)

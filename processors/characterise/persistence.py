@@ -96,10 +96,12 @@ def released(starts_s: F8, ends_s: F8, trapped: float, time_s: float) -> F8:
 
 
 def fit_decay(starts_s: F8, ends_s: F8, charges_e: Sequence[Measured]) -> Decay | None:
-    """Fit charge and time constant; None with fewer than three darks, or nothing that stands out in the first."""
+    """Fit charge and time constant; None with fewer than three darks, with any that has no
+    error, or with nothing that stands out in the first."""
     values = np.array([charge.value for charge in charges_e])
     errors = np.array([charge.error for charge in charges_e])
-    if values.size < 3 or not values[0] > _SIGNIFICANT * errors[0]:
+    known = np.isfinite(values).all() and bool((errors > 0).all()) and np.isfinite(errors).all()
+    if values.size < 3 or not known or not values[0] > _SIGNIFICANT * errors[0]:
         return None
     from scipy.optimize import least_squares
 

@@ -85,9 +85,11 @@ def fit_curve(
     Raises
     ------
     ValueError
-        No point can be fitted.
+        No point can be fitted, one is not a number, or no variance is above that of the read noise.
     """
     m, v, e = (np.asarray(values, np.float64) for values in (means, variances, errors))
+    if not (np.isfinite(m).all() and np.isfinite(v).all() and np.isfinite(e).all()):
+        raise ValueError("a point of the photon transfer curve is not a number")
     order = np.argsort(m)
     m, v, e = m[order], v[order], e[order]
     summit = turn_over(m, v, e)
@@ -97,6 +99,8 @@ def fit_curve(
         used = (m > 0) & (np.arange(m.size) < summit)
     if not used.any():
         raise ValueError("no point of the photon transfer curve can be fitted")
+    if not (v[used] > (noise_adu.value**2 if noise_adu is not None and math.isfinite(noise_adu.value) else 0.0)).any():
+        raise ValueError("the variance does not grow with the light")
     fit, errors3, chi2 = _robust(m, v, e, used, noise_adu)
     gain, a00, noise2 = fit
     below = v < np.minimum(0.95 * curve(m, gain, a00, noise2), curve(m, gain, a00, noise2) - 5 * e)

@@ -38,6 +38,7 @@ Image = NDArray[np.float32]
 Places = NDArray[np.int64]
 Each = Callable[[Callable[..., Any], list[Any]], list[Any]]
 
+_LARGEST_NOISE = 1e15  # e-; float32 holds its square
 _REACH = 6  # pixels from which the two conditions look at a pixel
 
 
@@ -103,11 +104,13 @@ def _checked(
     if sci.ndim != 2 or min(sci.shape) < LOWEST_SIDE:
         raise BadFrame(f"{sci.shape} pixels: {LOWEST_SIDE} a side are needed to look for cosmic rays")
     if mask is not None:
+        if not np.can_cast(mask.dtype, np.uint16):  # a wider number would lose its high bits
+            raise BadFrame(f"the mask is {mask.dtype}, not uint16")
         mask = np.ascontiguousarray(mask, np.uint16)
     if np.ndim(noise):
         return np.ascontiguousarray(sci, np.float32), np.ascontiguousarray(noise, np.float32), mask
     noise = float(noise)
-    if not 0 <= noise < np.inf:
+    if not 0 <= noise < _LARGEST_NOISE:
         raise BadFrame(f"a read noise of {noise} e- is impossible")
     return np.ascontiguousarray(sci, np.float32), noise, mask
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.kernels import kernel
+from processors.photometry.sky import check_planes
 from processors.planes import Mask
 
 F4 = NDArray[np.float32]
@@ -73,9 +74,15 @@ def measure_background(sci: F4, mask: NDArray[np.uint16] | None = None, box: int
     ----------
     sci : (rows, columns) float32, e-, native and C-contiguous
     mask : bits of `planes.Mask`
+
+    Raises
+    ------
+    BadFrame
+        The planes have different shapes.
     """
     import sep
 
+    check_planes(sci, mask=mask)
     hidden = some_hidden(sci, mask, Mask(0))
     number = sci.size if hidden is None else int(sci.size - np.count_nonzero(hidden))
     if number < _FEWEST_PIXELS:

@@ -49,11 +49,16 @@ def measure_depth(
         "scale": scale_arcsec,
         "aperture": aperture_arcsec,
         "share": share,
+        "number of sigmas": sigmas,
     }
     unknown = [name for name, value in numbers.items() if not math.isfinite(value)]
     if unknown:
         return Depth(math.nan, math.nan, f"not known: {', '.join(unknown)}")
-    useless = [name for name in ("exposure time", "noise", "scale", "aperture", "share") if not numbers[name] > 0]
+    useless = [
+        name
+        for name in ("exposure time", "noise", "scale", "aperture", "share", "number of sigmas")
+        if not numbers[name] > 0
+    ]
     if useless:
         return Depth(math.nan, math.nan, f"not above zero: {', '.join(useless)}")
     pixels = math.pi * (aperture_arcsec / 2 / scale_arcsec) ** 2

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from processors.photometry.background import Background, some_hidden
 from processors.photometry.kron import Fluxes, circle_fluxes
+from processors.photometry.sky import check_planes
 from processors.photometry.sources import Sources
 from processors.photometry.stars import FEWEST_STARS, select_stars
 
@@ -54,6 +55,7 @@ def measure_growth(
     aperture of it touches the edge or a masked pixel. By default the radii go to five times the FWHM, where 1 % of a
     Moffat profile of β = 3 is still missing. Too few stars: NaN with number 0 and the reason.
     """
+    check_planes(sci, variance=var, mask=mask)
     selection = select_stars(sources, _LEAST_SNR)
     if selection.number == 0:
         return _nothing(selection.reason)
@@ -88,6 +90,7 @@ def total_fluxes(
 
     NaN for all where the curve has no stars or does not reach the radius.
     """
+    check_planes(sci, variance=var, mask=mask)
     image, hidden = sci - sky.level_map, some_hidden(sci, mask)
     if hidden is not None:
         image[hidden] = 0

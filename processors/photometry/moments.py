@@ -56,9 +56,10 @@ def measure_shapes(
     fits best (Bernstein & Jarvis 2002, AJ 123, 583, section 3; Hirata & Seljak 2003, MNRAS 343, 459, section 2).
     The full width at half maximum is that of a curve ln I = c0 + c1 s + c2 s² over the squared elliptical radius s,
     fitted with the weight I² to the pixels within 1.8 σ, so no profile need be assumed: exact for a Gaussian, 0.8 % too
-    large for a Moffat profile of β = 2.5, 0.1 % for β = 5; sampling adds 3 % at 2 px, and below that the moments do not
-    settle. A source gets NaN when more than 2 % of the weight falls on refused pixels or beyond the edge, or when its σ
-    shrinks below 0.4 px, grows over 20 px, or the centre wanders off.
+    large for a Moffat profile of β = 2.5, 0.1 % for β = 5. It is that of the pixels, which are wider than the light:
+    at a FWHM of 2 px by 6 to 9 % (Gaussian to Moffat of β = 3), at 3 px by 3 to 4 %, at 4 px by 2 %; below 2 px the
+    moments do not settle. A source gets NaN when more than 2 % of the weight falls on refused pixels or beyond the
+    edge, or when its σ shrinks below 0.4 px, grows over 20 px, or the centre wanders off.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from processors.errors import BadFrame
 from processors.kernels import kernel
 
 F4 = NDArray[np.float32]
@@ -41,6 +42,15 @@ class Sky:
     reason: str = ""
 
 
+def check_planes(sci: NDArray[Any], **others: NDArray[Any] | None) -> None:
+    """Planes of an image must have its shape (BadFrame): the kernels do not look where they read."""
+    if sci.ndim != 2:
+        raise BadFrame(f"an image of {sci.ndim} dimensions")
+    for name, plane in others.items():
+        if plane is not None and plane.shape != sci.shape:
+            raise BadFrame(f"the image has {sci.shape} pixels, its {name} {plane.shape}")
+
+
 def measure_sky(sci: F4, mask: NDArray[np.uint16] | None = None, refused: np.uint16 = EVERY_BIT) -> Sky:
     """Sky level, noise and gradient from every fifth pixel of every fifth row, in blocks of 128 pixels.
 
@@ -51,7 +61,13 @@ def measure_sky(sci: F4, mask: NDArray[np.uint16] | None = None, refused: np.uin
     ----------
     sci : (rows, columns) float32, e-
     refused : bits of the mask that make a pixel unusable; by default any
+
+    Raises
+    ------
+    BadFrame
+        The image has not two dimensions, or the mask another shape.
     """
+    check_planes(sci, mask=mask)
     rows, columns = sci.shape
     shape = (max(1, rows // BLOCK), max(1, columns // BLOCK))
     blocks, noises = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)

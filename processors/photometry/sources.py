@@ -14,7 +14,7 @@ from processors.photometry.background import Background, measure_background, som
 from processors.photometry.flags import SourceFlag
 from processors.photometry.kron import kron_fluxes
 from processors.photometry.moments import Shapes, measure_shapes
-from processors.photometry.sky import NO_NOISE
+from processors.photometry.sky import NO_NOISE, check_planes
 from processors.planes import Mask
 
 F4 = NDArray[np.float32]
@@ -91,9 +91,7 @@ def find_sources(
     BadFrame
         The planes have different shapes.
     """
-    for name, plane in (("variance", var), ("mask", mask)):
-        if plane is not None and plane.shape != sci.shape:
-            raise BadFrame(f"the image has {sci.shape} pixels, its {name} {plane.shape}")
+    check_planes(sci, variance=var, mask=mask)
     sky = background or measure_background(sci, mask)
     if sky.number == 0:
         return no_sources(sky.reason)

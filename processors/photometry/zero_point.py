@@ -65,7 +65,7 @@ def measure_zero_point(
     flux_e, flux_error_e : e-, one per matched star; the whole light
     magnitude, colour : of the same stars in the catalogue
     """
-    if not exptime_s > 0:
+    if not 0 < exptime_s < math.inf:
         return no_zero_point(0, f"the exposure time is {exptime_s:g} s")
     good = (flux_e > least_snr * flux_error_e) & (flux_error_e > 0) & np.isfinite(magnitude) & np.isfinite(flux_e)
     if colour is not None:

@@ -402,3 +402,14 @@ def test_objects_are_counted_by_touch() -> None:
     found = find_cosmics(sci, READ_NOISE)
     assert found.count == 3
     assert found.mask.sum() == 6
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int16, np.float32])
+def test_a_mask_that_would_wrap_around_is_refused(kind: type) -> None:
+    with pytest.raises(BadFrame, match="the mask is"):
+        find_cosmics(np.full((60, 60), 100, np.float32), READ_NOISE, np.zeros((60, 60), kind))
+
+
+def test_a_read_noise_whose_square_overflows_is_refused() -> None:
+    with pytest.raises(BadFrame, match="impossible"):
+        find_cosmics(np.full((60, 60), 100, np.float32), 1e30)

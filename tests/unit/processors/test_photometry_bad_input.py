@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.errors import BadFrame
 from processors.photometry.background import Background, measure_background
+from processors.photometry.depth import measure_depth
 from processors.photometry.growth import measure_growth
 from processors.photometry.quick import quick_look
 from processors.photometry.seeing import measure_seeing
 from processors.photometry.sources import find_sources
+from processors.photometry.zero_point import measure_zero_point
 from processors.planes import Mask
 from tests.unit.processors import star_scene
 
@@ -142,3 +145,32 @@ def test_whatever_is_in_an_image_has_a_result(
     for each in (look.seeing, seeing):
         assert each.number > 0 or (math.isnan(each.fwhm_px) and each.reason)
     assert look.sky.number > 0 or (math.isnan(look.sky.level_e) and look.sky.reason)
+
+
+def test_planes_of_unequal_shapes_are_refused() -> None:
+    """The kernels would read past the end of the smaller one."""
+    small = np.zeros((5, 5), np.uint16)
+    sky, sources = measure_background(NOISE), find_sources(NOISE, VARIANCE)
+    calls: list[Callable[[], Any]] = [
+        lambda: quick_look(NOISE, small),
+        lambda: measure_background(NOISE, small),
+        lambda: find_sources(NOISE, VARIANCE, small),
+        lambda: find_sources(NOISE, VARIANCE[:5]),
+        lambda: measure_growth(NOISE, VARIANCE, small, sky, sources),
+        lambda: quick_look(NOISE[None]),
+        lambda: find_sources(NOISE[None], VARIANCE[None]),
+    ]
+    for call in calls:
+        with pytest.raises(BadFrame):
+            call()
+
+
+@pytest.mark.parametrize("number", [0.0, -5.0, math.nan, math.inf])
+def test_impossible_times_and_limits(number: float) -> None:
+    flux, magnitude = np.full(5, 1e4), np.full(5, 20.0)
+    found = measure_zero_point(flux, np.ones(5), number, magnitude)
+    assert math.isnan(found.value)
+    assert "exposure time" in found.reason
+    depth = measure_depth(25.0, 100.0, 50.0, 5.0, 0.24, 2.0, sigmas=number)
+    assert math.isnan(depth.limiting_mag)
+    assert "sigmas" in depth.reason
