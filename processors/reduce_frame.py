@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processors.card_text import Card
-from processors.cards import Header
 from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU, sha256_of, write_product
 from processors.geometry import DetectorSetup
@@ -16,24 +15,9 @@ from processors.isr import Calibrated
 from processors.masters import Master
 from processors.measures import Measures
 from processors.planes import MASK_CARDS
-from processors.provenance import InputRef, identity_cards, provenance_cards, quick_look
+from processors.provenance import InputRef, kept_cards, provenance_cards, quick_look
 from processors.reduce_detector import Masters, ReducedDetector, reduce_detectors
 from processors.reference import Reference
-
-# Cards of the raw header that a reduced frame keeps; sections, checksums and structure no longer hold.
-_KEPT = (
-    "TELESCOP",
-    "INSTRUME",
-    "OBJECT",
-    "RA",
-    "DEC",
-    "EQUINOX",
-    "RADESYS",
-    "MJD-OBS",
-    "DATE-OBS",
-    "AIRMASS",
-    "PROPID",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +95,7 @@ def reduce_frame(
     approximation = quick_look(frame.headers[0])
     flags = _flags(frame, masters, approximation)
     cards = [
-        *_kept(frame.headers[0], _KEPT),
-        *[card for card in identity_cards(frame.identity) if card[0] not in _KEPT],
+        *kept_cards(frame.headers[0], frame.identity),
         *provenance_cards("reduced", software, inputs, ()),
         ("NFFLAGS", " ".join(flags), "what is odd about it"),
     ]
@@ -167,7 +150,3 @@ def _detector_cards(setup: DetectorSetup, made: Calibrated) -> list[Card]:
     if made.fringe_scale is not None:
         cards.append(("NFFRINGE", made.fringe_scale, "factor of the fringe frame, e-"))
     return cards
-
-
-def _kept(header: Header, keywords: tuple[str, ...]) -> list[Card]:
-    return [(keyword, header[keyword], "") for keyword in keywords if keyword in header]

@@ -12,7 +12,8 @@ from services.cli.common import emit, json_option, progress, say
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
-    from services.cli.reduction_record import Failure, Product
+    from services.cli.reduction import Result
+    from services.cli.reduction_record import Failure
 
 EXAMPLES = """\b
 Examples:
@@ -73,7 +74,8 @@ def reduce(
     Masters of any kind from an earlier run, or of `build-master`, may be among the FILEs. A frame without a suitable
     calibration is reduced without that step and flagged NOBIAS or NOFLAT. On images, cosmic rays go into the mask, and
     seeing and sky into header and output; with a catalogue also the place on the sky, zero point and limiting
-    magnitude. A directory stands for all FITS files below it.
+    magnitude. Long-slit frames become spectra, with the nearest arc among the FILEs. A directory stands for all FITS
+    files below it.
     """
     from processors.inspect_detector import Steps
     from processors.instrument import load_instruments
@@ -102,7 +104,7 @@ def reduce(
     return 4 if failures else 0
 
 
-def _tell(result: Product | Failure, explained: bool, as_json: bool) -> None:
+def _tell(result: Result, explained: bool, as_json: bool) -> None:
     from services.cli.reduction_record import Failure
 
     if isinstance(result, Failure):

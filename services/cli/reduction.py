@@ -21,8 +21,9 @@ from processors.preview import write_preview
 from processors.reduce_frame import reduce_frame
 from processors.reference import Reference
 from services.cli.common import one_line
-from services.cli.reduction_record import Failure, Product
+from services.cli.reduction_record import Extracted, Failure, Product
 
+Result = Product | Extracted | Failure
 _BUILT: Final = ("bias", "dark", "flat", "skyflat")  # from frames, in this order: one needs those before it
 
 
@@ -59,16 +60,18 @@ class Reduction:
     @property
     def total(self) -> int:
         """How many products there will be, failures counted."""
-        return len(self._groups()) + len(self._science())
+        return len(self._groups()) + len(self._science()) + sum(_is_slit(frame) for frame in self._science())
 
-    def steps(self) -> Iterator[Product | Failure]:
+    def steps(self) -> Iterator[Result]:
         """Make the masters and reduce the frames; yield each product or failure, in order."""
         for key, group in self._groups():
             yield self._master(key, group)
         frames, jobs = self._science(), self._options.jobs
         # several detectors of a mosaic at once, or several frames of one detector
         single = all(len(frame.setups) < jobs for frame in frames)
-        yield from in_order(lambda frame: self._reduce(frame, 1 if single else jobs), frames, jobs if single else 1)
+        at_once, threads = (jobs, 1) if single else (1, jobs)
+        for results in in_order(lambda frame: self._reduce(frame, threads), frames, at_once):
+            yield from results
 
     def _open(self, path: Path) -> None:
         kind = read_headers(path)[0].get("NFKIND")
@@ -114,14 +117,20 @@ class Reduction:
             rejected=master.rejected, candidates=candidates,
         )  # fmt: skip
 
-    def _reduce(self, frame: Frame, threads: int) -> Product | Failure:
+    def _reduce(self, frame: Frame, threads: int) -> list[Result]:
+        """The reduced frame, and its spectrum where it is one."""
+        by_role, candidates = self._chosen(frame)
+        results: list[Result] = [self._image(frame, by_role, candidates, threads)]
+        if _is_slit(frame):
+            results.append(self._spectrum(frame, by_role))
+        return results
+
+    def _image(
+        self, frame: Frame, by_role: dict[Role, Master], candidates: tuple[Candidate, ...], threads: int
+    ) -> Product | Failure:
         identity, options = frame.identity, self._options
-        words = ["reduced", identity.instrument, identity.night, str(identity.expid)]
-        if len(identity.detectors) == 1 and identity.expected_detectors > 1:
-            words.append(identity.detectors[0])
-        path = options.output / f"{_name(words)}.fits"
+        path = self._path("reduced", frame)
         try:
-            by_role, candidates = self._chosen(frame)
             made = reduce_frame(
                 frame, path, by_role.get("bias"), by_role.get("flat"), dark=by_role.get("dark"),
                 fringe=by_role.get("fringe"), bad_pixels=by_role.get("badpix"), steps=options.steps,
@@ -136,6 +145,31 @@ class Reduction:
             path, "reduced", identity.instrument, identity.night, identity.filter, made.detectors, made.inputs,
             made.flags, preview, measures=made.measures, candidates=candidates,
         )  # fmt: skip
+
+    def _spectrum(self, frame: Frame, by_role: dict[Role, Master]) -> Extracted | Failure:
+        from processors.spectra.choose_arc import choose_arc
+        from processors.spectrum_frame import SlitExposure, spectrum_frame
+
+        arcs = [(other, other.identity) for other in self._frames.values()]
+        choice = choose_arc(frame.identity, arcs, self._options.max_age_days)
+        exposure = SlitExposure(
+            frame, None if choice is None else choice.arc, by_role.get("bias"), by_role.get("flat"),
+            by_role.get("badpix"),
+        )  # fmt: skip
+        try:
+            made = spectrum_frame(exposure, self._path("spectrum", frame), software=self._software)
+        except (ProcessorError, OSError) as error:
+            return Failure(str(frame.path), f"no spectrum: {one_line(error)}")
+        if choice is None:
+            return Extracted(made, "not there: no arc of this grism and readout among the files")
+        return Extracted(made, f"{choice.arc.path.name}: {choice.words}")
+
+    def _path(self, kind: str, frame: Frame) -> Path:
+        identity = frame.identity
+        words = [kind, identity.instrument, identity.night, str(identity.expid)]
+        if len(identity.detectors) == 1 and identity.expected_detectors > 1:
+            words.append(identity.detectors[0])
+        return self._options.output / f"{_name(words)}.fits"
 
     def _chosen(self, frame: Frame) -> tuple[dict[Role, Master], tuple[Candidate, ...]]:
         """The masters for a frame by role, and all that were looked at."""
@@ -156,6 +190,11 @@ class Reduction:
         path = product.with_suffix(".png")
         write_preview(product, path)
         return path
+
+
+def _is_slit(frame: Frame) -> bool:
+    """Whether a frame becomes a spectrum."""
+    return frame.identity.mode == "spectroscopy" and frame.instrument.spectrograph(frame.headers) is not None
 
 
 def _name(words: Sequence[str]) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from processors.associate import Candidate
 from processors.measures import Measures
 from processors.provenance import InputRef, Rejection
+
+if TYPE_CHECKING:
+    from processors.spectrum_frame import SpectrumProduct
 
 # what a line for people says: the figure, how it is written
 _SAID: Final = {
@@ -90,6 +93,35 @@ class Product:
         """Lines on the masters that were looked at, and on what could not be measured."""
         lines = [candidate.line() for candidate in self.candidates]
         return lines + [f"detector {each.detector}: {reason}" for each in self.measures for reason in each.reasons]
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """A spectrum that was written, and what there is to say of its arc."""
+
+    made: SpectrumProduct
+    arc: str
+
+    def record(self, explained: bool = False) -> dict[str, Any]:
+        """JSON record of the spectrum."""
+        record = {"product": str(self.made.path), "kind": "spectrum", **self.made.record()}
+        return {**record, "explain": [{"role": "arc", "reason": self.arc}]} if explained else record
+
+    def line(self) -> str:
+        """One line for a person."""
+        frame = next(given.name for given in self.made.inputs if given.role == "frame")
+        used = ", ".join(f"{given.role} {given.name}" for given in self.made.inputs if given.role != "frame")
+        parts = [f"spectrum {self.made.path.name}  from {frame}"]
+        parts += [f"with {used}"] if used else []
+        parts += [f"flags {' '.join(self.made.flags)}"] if self.made.flags else []
+        said = [f"S/N {self.made.signal_to_noise:.1f}"]
+        if self.made.wavelength_rms_a is not None:
+            said.append(f"wavelengths within {self.made.wavelength_rms_a:.2f} Å from {self.made.lines} lines")
+        return "  ".join([*parts, ", ".join(said)])
+
+    def why(self) -> list[str]:
+        """Lines on the arc, and on what could not be done."""
+        return [f"arc {self.arc}", *self.made.reasons]
 
 
 def _said(measures: tuple[Measures, ...]) -> list[str]:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Row
 
 from processors.check_frame import open_frame
+from processors.errors import BadCatalogue
+from processors.fits import Frame
 from processors.instrument import Instruments
+from processors.masters import Master
 from processors.preview import write_preview
-from processors.reduce_frame import reduce_frame
+from processors.reduce_frame import Reduced, reduce_frame
 from services.core.ledger import centre
-from services.core.settings import Settings
+from services.core.settings import Settings, WorkSettings
 from services.core.version import SOFTWARE
+from services.worker.measured import measure_points, reference_of, steps_of
 from services.worker.spectrum import spectrum
 from services.worker.tasks import Input, Outcome, advance_if, open_masters, product, product_dir, tags_of
 
@@ -32,17 +39,7 @@ def reduction(
     directory = product_dir(settings, row, frame.identity.instrument, frame.identity.night)
     stem = f"{_EXTENSION.sub('', item.path.name)}-{item.sha256[:8]}"
     path = directory / f"{stem}-reduced.fits"
-    made = reduce_frame(
-        frame,
-        path,
-        masters.get("bias"),
-        masters.get("flat"),
-        dark=masters.get("dark"),
-        fringe=masters.get("fringe"),
-        bad_pixels=masters.get("badpix"),
-        software=SOFTWARE,
-        sha256=item.sha256,
-    )
+    made = _reduced(frame, path, masters, item.sha256, settings.work, log)
     log.info("%s with %s", path.name, [f"{given.role} {given.name}" for given in made.calibrations])
     if made.flags:
         log.warning("flags: %s", " ".join(made.flags))
@@ -60,4 +57,21 @@ def reduction(
             extracted.settle(conn, row.task, now)
         advance_if(conn, item.sha256, "checked", "reduced", now)
 
-    return Outcome(settle, tags_of(frame), [] if extracted is None else [extracted.point])
+    points = measure_points(made.measures, frame, row.production)
+    return Outcome(settle, tags_of(frame), points if extracted is None else [*points, extracted.point])
+
+
+def _reduced(
+    frame: Frame, path: Path, masters: Mapping[str, Master], sha256: str, work: WorkSettings, log: logging.Logger
+) -> Reduced:
+    """The reduced frame; without the reference catalogue where that cannot be read, which is no fault of the frame."""
+    reduce = partial(
+        reduce_frame, frame, path, masters.get("bias"), masters.get("flat"), dark=masters.get("dark"),
+        fringe=masters.get("fringe"), bad_pixels=masters.get("badpix"), steps=steps_of(work), threads=work.threads,
+        software=SOFTWARE, sha256=sha256,
+    )  # fmt: skip
+    try:
+        return reduce(reference=reference_of(work))
+    except BadCatalogue as error:
+        log.warning("NOCATALOGUE: no zero point, as the reference catalogue cannot be read: %s", error)
+        return reduce()

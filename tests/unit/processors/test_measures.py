@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 from processors.card_text import format_card
@@ -26,4 +25,4 @@ def test_the_record_holds_every_field() -> None:
     assert record["detector"] == "S1"
     assert record["cosmics"] == 3
     assert record["wcs_matched"] is None
-    assert json.loads(json.dumps({key: None if value != value else value for key, value in record.items()}))
+    assert math.isnan(record["zero_point"])
