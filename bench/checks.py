@@ -27,7 +27,7 @@ from processors.fits import Frame
 from processors.geometry import Amplifier, DetectorSetup, Section
 from processors.identity import FrameIdentity
 from processors.instrument import load_instruments
-from processors.isr import empty_planes
+from processors.isr.signature import empty_planes
 
 ROWS = 4096
 

@@ -38,12 +38,12 @@ from bench.rig.exposure import pack_frame, write_frame, write_master
 from bench.rig.rows import Row, row, show
 from processors.check_frame import check_open_frame, open_frame
 from processors.fits import Frame
-from processors.inspect_detector import Steps, inspect_detector
 from processors.instrument import load_instruments
-from processors.isr import empty_planes, remove_signature
-from processors.masters import Master, read_master
+from processors.isr.signature import empty_planes, remove_signature
+from processors.masters.build import Master, read_master
 from processors.photometry.quick import quick_look
-from processors.reduce_frame import reduce_frame
+from processors.reduction.frame import reduce_frame
+from processors.reduction.inspect import Steps, inspect_detector
 from transfer.unpack import unpack
 
 CORES = 2

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from bench.rig.decam import GAINS, OVERSCAN, PRESCAN, READ_NOISE, detector
 from bench.rig.rows import Row, row, show
 from processors.geometry import Amplifier, DetectorSetup, Section
-from processors.isr import Planes, empty_planes, remove_signature
+from processors.isr.signature import Planes, empty_planes, remove_signature
 from processors.kernels import kernel
 
 HEIGHT, WIDTH, SATURATION = 4096, 2048, 60000.0

@@ -16,9 +16,9 @@ from processors.fits import Frame, read_frame
 from processors.geometry import DetectorSetup
 from processors.header import read_headers
 from processors.instrument import Instruments
-from processors.master_file import Master
+from processors.isr.plane_pool import PlanePool
+from processors.masters.file import Master
 from processors.ordered import in_order
-from processors.plane_pool import PlanePool
 
 T = TypeVar("T")
 FAILED: Final = "CHECKFAILED"  # flag of a check that broke: a defect of ours, the others go on

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.combine import combine
 from processors.geometry import Amplifier, DetectorSetup, Section
-from processors.inspect_detector import Steps, inspect_detector
-from processors.isr import remove_signature
+from processors.isr.signature import remove_signature
+from processors.masters.combine import combine
 from processors.photometry.sources import find_sources
+from processors.reduction.inspect import Steps, inspect_detector
 
 _SIDE: Final = 128
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from processors.instrument import Instruments
-    from processors.masters import Master
+    from processors.masters.build import Master
 
 
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9._+-]")
@@ -196,8 +196,8 @@ def _certified(master: StoredMaster, night: str) -> bool:
 
 def _read(path: Path, instruments: Instruments) -> Master:
     from processors.errors import ProcessorError
-    from processors.master_sound import ensure_sound
-    from processors.masters import read_master
+    from processors.masters.build import read_master
+    from processors.masters.sound import ensure_sound
     from transfer.errors import TransferError
 
     try:

@@ -26,22 +26,22 @@ LEVEL = 1000.0
 
 
 def ours(stack: F4) -> NDArray[Any]:
-    """`processors.combine`, mean, variance and count."""
-    from processors.combine import combine
+    """`processors.masters.combine`, mean, variance and count."""
+    from processors.masters.combine import combine
 
     return combine(list(stack)).value
 
 
 def ours_median(stack: F4) -> NDArray[Any]:
     """The same with the median of what was kept."""
-    from processors.combine import combine
+    from processors.masters.combine import combine
 
     return combine(list(stack), "median").value
 
 
 def numpy(stack: F4) -> NDArray[Any]:
     """The same statistic with numpy's functions: median, middle half, mean and variance of what is inside."""
-    from processors.combine import _width_factors
+    from processors.masters.combine import _width_factors
 
     images = stack.shape[0]
     ordered = np.sort(stack, axis=0)

@@ -10,8 +10,8 @@ import numpy as np
 from bench.rig.decam import COLUMNS, GAINS, OVERSCAN, PRESCAN, READ_NOISE, detector
 from processors.card_text import Card
 from processors.fits import ProductHDU, write_product
-from processors.master_file import key_cards
-from processors.master_ref import CalibrationKey
+from processors.masters.file import key_cards
+from processors.masters.ref import CalibrationKey
 from processors.provenance import provenance_cards
 from transfer.bundle import Bundle
 from transfer.codecs.registry import codec_named

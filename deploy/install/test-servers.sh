@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The servers that the tests talk to: sshd, PostgreSQL, InfluxDB, nginx, fpack. Installed only when missing, only as root.
+# The servers that the tests talk to: sshd, PostgreSQL, InfluxDB, nginx, fpack, solve-field. Installed only when missing, only as root.
 set -euo pipefail
 
 declare -A package=(
@@ -8,6 +8,7 @@ declare -A package=(
     [/usr/bin/fpack]=libcfitsio-bin
     [/usr/bin/influxd]=influxdb
     [/usr/sbin/nginx]=nginx-light
+    [/usr/bin/solve-field]=astrometry.net
 )
 missing=()
 for path in "${!package[@]}"; do

@@ -23,7 +23,7 @@ from processors.astrometry.stars import Stars
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-    from processors.catalogue import Catalogue
+    from processors.catalogue.catalogue import Catalogue
 
 Array = NDArray[np.float64]
 _DEEPER: Final = 3  # times as many catalogue stars as stars are looked at, the brightest

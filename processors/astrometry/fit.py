@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from astropy.wcs import WCS
 
-    from processors.catalogue import Catalogue
+    from processors.catalogue.catalogue import Catalogue
 
 Array = NDArray[np.float64]
 FEWEST: Final = 6  # pairs
@@ -152,6 +152,11 @@ def _searched(
     references = np.stack(tangent.project(catalogue.ra_deg, catalogue.dec_deg), axis=1)
     references = references[np.isfinite(references).all(axis=1)]
     search = search_arcsec / 3600
+    if not len(references):
+        raise NoSolution(
+            f"the catalogue has no stars within {search_arcsec:g} arcsec of the image, about "
+            f"{tangent.ra_deg:.4f} {tangent.dec_deg:+.4f}"
+        )
     found = find_pattern(stars.points, references, shape, scale_deg, tolerance, search, mirror_first)
     if found is None:
         raise NoSolution(

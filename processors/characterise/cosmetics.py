@@ -25,10 +25,10 @@ from processors.characterise.result import (
 )
 from processors.characterise.sequence import LIT, DetectorSequence, Needs
 from processors.characterise.signal import F4, master_signal, signals
-from processors.combine import Combined, combine
-from processors.cosmetics import Pixels, dead_pixels, grow_columns, hot_pixels, unstable_pixels
 from processors.fits import Frame
 from processors.geometry import Amplifier
+from processors.masters.combine import Combined, combine
+from processors.masters.cosmetics import Pixels, dead_pixels, grow_columns, hot_pixels, unstable_pixels
 
 _MOST: Final = 15  # frames of a sort: a bound on memory
 _MOST_LISTED: Final = 200

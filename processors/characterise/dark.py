@@ -25,9 +25,9 @@ from processors.characterise.result import (
 )
 from processors.characterise.sequence import DetectorSequence, Needs
 from processors.characterise.signal import F4, F8, AmplifierSignal, master_signal, robust_sigma, signals
-from processors.combine import combine
 from processors.fits import Frame
 from processors.geometry import Amplifier
+from processors.masters.combine import combine
 from processors.ptc import Measured
 from processors.statistics import clipped
 

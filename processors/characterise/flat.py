@@ -99,7 +99,8 @@ def _above(
 
 def _amplifier(own: Sequence[AmplifierSignal], medians: F8, box: int, judge: Judge) -> list[Quantity]:
     amplifier = own[0].amplifier
-    name, count = amplifier.name, len(own)
+    name, count, gain = amplifier.name, len(own), amplifier.gain_e_adu
+    full = amplifier.saturation_adu * gain
     error = float(medians.std(ddof=1)) / math.sqrt(count)
     level = float(medians.mean())
     saturated = max(signal.saturated for signal in own)
@@ -109,7 +110,7 @@ def _amplifier(own: Sequence[AmplifierSignal], medians: F8, box: int, judge: Jud
     stability = float(medians.std(ddof=1)) / level * 100 if lit else math.nan
     return [
         judge("level", name, level, error, "ADU", count, "FLUENCE_OOL", "mean_level"),
-        judge("fluence", name, level * amplifier.gain_e_adu, error * amplifier.gain_e_adu, "e-", count, "FLUENCE_OOL"),
+        judge("fluence", name, level * gain, error * gain, "e-", count, "FLUENCE_OOL", scale=full),  # limits: of full
         judge("stability", name, stability, math.nan, "%", count, "FLUX_OOL"),
         judge("prnu", name, response.value * 100, response.error * 100, "%", response.number, "PRNU_OOL"),
         judge("saturated", name, saturated, math.nan, "", count, "SATURATION", "saturation"),

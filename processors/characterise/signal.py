@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.characterise.sequence import DetectorSequence
-from processors.combine import combine
 from processors.errors import BadFrame
 from processors.fits import Frame, Pixels
 from processors.geometry import Amplifier, DetectorSetup
+from processors.masters.combine import combine
 from processors.ptc import Measured
 from processors.statistics import clipped
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from processors.checks.result import CheckResult
 from processors.checks.stack import groups_of, judge_stack, stacks
-from processors.combine import combine
 from processors.fits import Frame
+from processors.masters.combine import combine
 from processors.ptc import gain, read_noise
 
 _FLATS: Final = frozenset({"flat", "skyflat"})

@@ -14,10 +14,10 @@ from processors.checks.result import CheckResult
 from processors.checks.view import FLATS, DetectorView
 from processors.geometry import Amplifier
 from processors.identity import FrameIdentity
-from processors.master_file import Master
-from processors.master_ref import ROLES, calibration_key, key_of
+from processors.masters.file import Master
+from processors.masters.ref import ROLES, calibration_key, key_of
+from processors.masters.suitability import days_apart
 from processors.planes import Mask
-from processors.suitability import days_apart
 
 F4 = NDArray[np.float32]
 _SIGMAS: Final = 6.0

@@ -9,7 +9,7 @@ from processors.checks.view import DetectorView
 
 
 def check_overscan_step(view: DetectorView) -> Iterator[CheckResult]:
-    """Highest less lowest level along the overscan of every amplifier, ADU (DESI's OSTEP, `processors.overscan`)."""
+    """Highest less lowest level along the overscan of every amplifier, ADU (`isr.overscan`, DESI's OSTEP)."""
     for amplifier, step in zip(view.setup.amplifiers, view.calibrated.overscan_step_adu, strict=True):
         if amplifier.overscan is not None:
             yield view.judge("overscan_step", amplifier, step, "adu", "OFFSET_OOL")

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.associate import CalibrationKey, calibration_groups
 from processors.checks.result import CheckResult, scaled, verdict_of
 from processors.fits import Frame
 from processors.geometry import Amplifier, DetectorSetup
-from processors.isr import overscan_level
+from processors.isr.signature import overscan_level
+from processors.masters.associate import CalibrationKey, calibration_groups
 
 _MOST: Final = 6  # frames of a run that are looked at: pairs enough, and a bound on memory
 

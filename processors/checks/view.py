@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from processors.checks.result import CheckResult, Verdict, scaled, verdict_of
 from processors.fits import Frame, Pixels
 from processors.geometry import Amplifier, DetectorSetup
-from processors.isr import Calibrated, Planes, remove_signature
-from processors.master_file import Master
+from processors.isr.signature import Calibrated, Planes, remove_signature
+from processors.masters.file import Master
 from processors.photometry.peaks import Peaks, find_peaks
 from processors.photometry.quick import QuickLook, quick_look
 from processors.photometry.sky import EVERY_BIT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
 from processors.errors import BadCatalogue
 from processors.photometry.matching import match_sky
 from processors.photometry.sources import Sources

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from processors.associate import MAX_AGE_DAYS
 from processors.identity import FrameIdentity
-from processors.master_ref import detector_of
+from processors.masters.associate import MAX_AGE_DAYS
+from processors.masters.ref import detector_of
 
 T = TypeVar("T")
 

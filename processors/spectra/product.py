@@ -68,7 +68,7 @@ def spectrum_cards(spectrum: Spectrum) -> list[Card]:
             ("NFWLOW", solution.covered_a[0], "bluest line fitted, Angstrom"),
             ("NFWHIGH", solution.covered_a[1], "reddest line fitted, Angstrom"),
             ("NFSKYSFT", spectrum.shift_px, "shift to the sky's lines, pixels"),
-            ("NFSKYN", len(spectrum.sky_lines), "lines of the sky measured; 0: zero point unchecked"),
+            ("NFSKYN", len(spectrum.sky_lines), "sky lines for that; 0: unchecked"),
         ]
         for number, line in enumerate(spectrum.sky_lines, 1):
             cards.append((f"NF SKY{number}", f"{line.name} {line.residual_a:+.2f}", "Angstrom by the arc alone"))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from processors.errors import BadFrame
 from processors.fits import Frame
-from processors.isr import remove_signature
+from processors.isr.signature import remove_signature
 from processors.spectra.extract import Extraction, SpectrumFlag, extract
 from processors.spectra.flat import pixel_flat
 from processors.spectra.night_sky import SkyLine, measure_sky_lines, sky_shift

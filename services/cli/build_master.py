@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from services.cli.common import emit, json_option, one_line, say
+from services.cli.common import bar, emit, json_option, max_age_option, one_line, plural, say, tell
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
-    from processors.masters import Master
+    from processors.masters.build import Master
     from services.cli.master_run import Choice, Sorted
 
 EXAMPLES = """\b
@@ -63,7 +60,7 @@ KINDS: Final = ("bias", "dark", "flat", "skyflat", "superflat", "fringe", "badpi
     "--dead", "low_response", default=0.5, show_default=True, help="badpix: response below which a pixel is dead."
 )
 @instruments_option
-@click.option("--max-age", "max_age_days", default=30.0, show_default=True, help="Oldest calibration to use, days.")
+@max_age_option
 @click.option("-j", "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Threads.")
 @click.option(
     "--explain", "explained", is_flag=True, help="Say which files and calibrations were used or not, and why."
@@ -92,10 +89,10 @@ def build_master(
     it shall show what that one has left. Inputs that would spoil the master are left out, and it is said why. Frames of
     other kinds are passed over. A directory stands for all FITS files below it.
     """
-    from processors.badpix import Limits
     from processors.errors import ProcessorError
     from processors.instrument import load_instruments
-    from processors.masters import Recipe
+    from processors.masters.badpix import Limits
+    from processors.masters.build import Recipe
     from services.cli.master_run import build, choices, sort_files
 
     recipe = Recipe(
@@ -109,7 +106,7 @@ def build_master(
         what = "masters of biases, darks or flats" if kind == "badpix" else f"frames for a master {kind}"
         failures.setdefault(", ".join(map(str, files)), f"no {what} among these")
     made = 0
-    with _bar(kind, sum(choice.steps for choice in todo)) as tick:
+    with bar(f"building {kind}", sum(choice.steps for choice in todo)) as tick:
         for choice in todo:
             try:
                 master = build(
@@ -146,17 +143,17 @@ def _tell(choice: Choice, master: Master, explained: bool, as_json: bool) -> Non
     frames = sum(given.role == "frame" for given in master.inputs)
     used = [f"{given.role} {given.name}" for given in master.inputs if given.role != "frame"]
     parts = [f"{master.key.kind:9} {master.path.name}"]
-    parts += [f"from {frames} frames"] if frames else []
+    parts += [f"from {plural(frames, 'frame')}"] if frames else []
     parts += [f"with {', '.join(used)}"] if used else []
     parts += [f"flags {' '.join(flags)}"] if flags else []
-    click.echo("  ".join(parts))
+    tell("  ".join(parts))
     for left_out in master.rejected:
-        say(f"  left out {left_out.name}: {left_out.reason}")
+        tell(f"  left out {left_out.name}: {left_out.reason}")
     if explained:
         for given in master.inputs:
-            say(f"  used {given.role:9} {given.name}")
+            tell(f"  used {given.role:9} {given.name}")
         for candidate in choice.candidates:
-            say(f"  {candidate.line()}")
+            tell(f"  {candidate.line()}")
 
 
 def _flags(master: Master) -> list[str]:
@@ -175,22 +172,9 @@ def _end(made: int, output: Path, found: Sorted, failures: dict[str, str], expla
         return 4 if failures else 0
     if explained:
         for file, reason in found.ignored.items():
-            say(f"passed over {file}: {reason}")
+            tell(f"passed over {file}: {reason}")
     for file, error in failures.items():
         say(f"{file}: {error}")
-    say(f"{made} masters in {output}, {len(failures)} failures, {len(found.ignored)} files passed over")
+    passed = plural(len(found.ignored), "file")
+    say(f"{plural(made, 'master')} in {output}, {plural(len(failures), 'failure')}, {passed} passed over")
     return 4 if failures else 0
-
-
-@contextmanager
-def _bar(kind: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar when standard error is a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(f"building {kind}", total=total)
-        yield lambda: bars.advance(task)

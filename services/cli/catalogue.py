@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from processors.reference import Reference
+    from processors.catalogue.reference import Reference
 
 
 def catalogue_options(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -35,10 +35,12 @@ def reference_of(
     catalogue: Path | None, columns: str | None, no_motion: bool, bands: Sequence[str] = ()
 ) -> Reference | None:
     """The catalogue that the options name, if they do."""
-    from processors.catalogue_columns import parse_columns
-    from processors.reference import Reference
+    from processors.catalogue.columns import parse_columns
+    from processors.catalogue.reference import Reference
 
     if catalogue is None:
+        if columns is not None or bands:
+            raise click.UsageError("--columns and --band are about a --catalogue, and none is given")
         return None
     pairs = [text.partition("=") for text in bands]
     if wrong := [text for text, pair in zip(bands, pairs, strict=True) if not (pair[0] and pair[2])]:

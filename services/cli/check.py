@@ -13,11 +13,13 @@ from services.cli.common import emit, json_option, one_line, progress
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from processors.checks.drift import Place
     from processors.checks.result import CheckResult
     from processors.fits import Frame
     from processors.instrument import Instruments
-    from processors.master_file import Master
+    from processors.masters.file import Master
 
 EXAMPLES = """\b
 Examples:
@@ -44,6 +46,16 @@ class CheckNameType(click.ParamType):
         if value not in get_args(CheckName):
             self.fail(f"{value!r} is no check; there are {', '.join(get_args(CheckName))}", param, ctx)
         return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names of checks that begin so."""
+        from typing import get_args
+
+        from click.shell_completion import CompletionItem
+
+        from processors.instrument_schema import CheckName
+
+        return [CompletionItem(name) for name in get_args(CheckName) if name.startswith(incomplete)]
 
 
 @click.command("check", epilog=EXAMPLES)
@@ -79,7 +91,7 @@ def check(
     there are such among the FILEs. A directory stands for all FITS files below it.
     """
     from processors.instrument import load_instruments
-    from processors.master_file import read_master
+    from processors.masters.file import read_master
     from services.cli.check_report import explain, show
 
     run = _Run(load_instruments(instrument_dirs), only, [read_master(path) for path in masters], as_json)

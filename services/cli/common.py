@@ -5,24 +5,52 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 T = TypeVar("T")
 
+_SHOWN: Final[list[Console]] = []  # where a progress bar is being drawn, if anywhere
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line on standard output.")
+
+max_age_option = click.option(
+    "--max-age",
+    "max_age_days",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(min=0.0),
+    help="Farthest calibration to use, days before or after.",
+)
 
 
 def emit(record: Mapping[str, Any]) -> None:
     """Write one record as one JSON line on standard output; NaN and infinities become null, as JSON knows neither."""
-    click.echo(json.dumps(_plain(record), allow_nan=False, ensure_ascii=False))
+    tell(json.dumps(_plain(record), allow_nan=False, ensure_ascii=False))
+
+
+def tell(text: str) -> None:
+    """Write a line on standard output."""
+    _write(text, err=False)
 
 
 def say(text: str) -> None:
     """Write a line for a person on standard error."""
-    click.echo(text, err=True)
+    _write(text, err=True)
+
+
+def _write(text: str, *, err: bool) -> None:
+    """Write a line; on a terminal with a progress bar above the bar, which would share its line otherwise."""
+    if _SHOWN and (sys.stderr if err else sys.stdout).isatty():
+        _SHOWN[-1].print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    else:
+        click.echo(text, err=err)
 
 
 def one_line(error: BaseException) -> str:
@@ -30,6 +58,11 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def exit_code_of(error: BaseException) -> int | None:
@@ -46,13 +79,31 @@ def exit_code_of(error: BaseException) -> int | None:
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Iterate with a progress bar when standard error is a terminal, silently elsewhere."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with bar(label, total) as tick:
+        for item in items:
+            yield item
+            tick()
+
+
+@contextmanager
+def bar(label: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar when standard error is a terminal, nothing elsewhere; gives what is called for each step."""
     if not sys.stderr.isatty():
-        yield from items
+        yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(items, description=label, total=total, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task(label, total=total)
+        _SHOWN.append(console)
+        try:
+            yield lambda: bars.advance(task)
+        finally:
+            _SHOWN.remove(console)
 
 
 def _plain(value: Any) -> Any:

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from processors.associate import REDUCED, Candidate, explain
-from processors.badpix import SOURCES, Limits, build_badpix
 from processors.check_frame import open_frame
 from processors.errors import ProcessorError
 from processors.fits import Frame
 from processors.header import read_headers
 from processors.instrument import Instruments
-from processors.master_inputs import SKY_KINDS
-from processors.master_ref import ROLES, CalibrationKey, key_of
-from processors.masters import Master, MasterKind, Recipe, build_master, read_master
+from processors.masters.associate import REDUCED, Candidate, explain
+from processors.masters.badpix import SOURCES, Limits, build_badpix
+from processors.masters.build import Master, MasterKind, Recipe, build_master, read_master
+from processors.masters.inputs import SKY_KINDS
+from processors.masters.ref import ROLES, CalibrationKey, key_of
 from services.cli.common import one_line
 
 # kinds of the masters that frames for a master of each kind are calibrated with

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from services.cli.catalogue import catalogue_options, reference_of
-from services.cli.common import emit, json_option, progress, say
+from services.cli.common import emit, json_option, max_age_option, plural, progress, say, tell
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not 
     help="Where products go; made when missing.",
 )
 @instruments_option
-@click.option("--max-age", "max_age_days", default=30.0, show_default=True, help="Oldest calibration to use, days.")
+@max_age_option
 @click.option("--no-preview", is_flag=True, help="Draw no PNG previews.")
 @click.option("--no-cosmics", is_flag=True, help="Do not look for cosmic rays.")
 @click.option("--no-quality", is_flag=True, help="Do not measure seeing and sky.")
@@ -51,7 +51,7 @@ Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not 
 @click.option(
     "-j", "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Detectors or frames at once."
 )
-@click.option("--explain", "explained", is_flag=True, help="Say which calibrations were chosen, and why.")
+@click.option("--explain", "explained", is_flag=True, help="Say which calibrations were chosen and why, and what was not used.")
 @json_option
 def reduce(
     files: tuple[Path, ...],
@@ -77,8 +77,8 @@ def reduce(
     magnitude. Long-slit frames become spectra, with the nearest arc among the FILEs. A directory stands for all FITS
     files below it.
     """
-    from processors.inspect_detector import Steps
     from processors.instrument import load_instruments
+    from processors.reduction.inspect import Steps
     from services.cli.reduction import Options, Reduction
     from services.cli.reduction_record import Failure
 
@@ -92,6 +92,10 @@ def reduce(
     for failure in run.open(progress(found, "opening")):
         failures.append(failure)
         _tell(failure, explained, as_json)
+    passed = run.passed_over()
+    if not run.total:
+        failures.append(Failure(", ".join(map(str, files)), "no frames to reduce or to make masters of among these"))
+        _tell(failures[-1], explained, as_json)
     made = 0
     for result in progress(run.steps(), "reducing", run.total):
         _tell(result, explained, as_json)
@@ -99,8 +103,12 @@ def reduce(
             failures.append(result)
         else:
             made += 1
+    if explained:
+        for left in passed:
+            emit(left.record()) if as_json else tell(f"passed over {left.file}: {left.reason}")
     if not as_json:
-        say(f"{made} products in {output}, {len(failures)} files could not be used")
+        bad = plural(len(failures), "file")
+        say(f"{plural(made, 'product')} in {output}, {bad} could not be used, {len(passed)} passed over")
     return 4 if failures else 0
 
 
@@ -116,6 +124,6 @@ def _tell(result: Result, explained: bool, as_json: bool) -> None:
     if as_json:
         emit(result.record(explained))
         return
-    click.echo(result.line())
+    tell(result.line())
     for line in result.why() if explained else ():
-        say(f"  {line}")
+        tell(f"  {line}")

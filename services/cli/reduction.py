@@ -8,20 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from processors.associate import NEEDS, REDUCED, ROLES, CalibrationKey, Candidate, Role, calibration_groups, explain
+from processors.catalogue.reference import Reference
 from processors.check_frame import open_frame
 from processors.errors import BadCatalogue, BadFrame, ProcessorError
 from processors.fits import Frame
 from processors.header import read_headers
-from processors.inspect_detector import Steps
 from processors.instrument import Instruments
-from processors.masters import Master, build_master, read_master
+from processors.masters.associate import (
+    NEEDS,
+    REDUCED,
+    ROLES,
+    CalibrationKey,
+    Candidate,
+    Role,
+    calibration_groups,
+    explain,
+)
+from processors.masters.build import Master, build_master, read_master
 from processors.ordered import in_order
 from processors.preview import write_preview
-from processors.reduce_frame import reduce_frame
-from processors.reference import Reference
+from processors.reduction.frame import reduce_frame
+from processors.reduction.inspect import Steps
 from services.cli.common import one_line
-from services.cli.reduction_record import Extracted, Failure, Product
+from services.cli.reduction_record import Extracted, Failure, PassedOver, Product
 
 Result = Product | Extracted | Failure
 _BUILT: Final = ("bias", "dark", "flat", "skyflat")  # from frames, in this order: one needs those before it
@@ -48,6 +57,7 @@ class Reduction:
         self._software = f"nightferry {importlib.metadata.version('nightferry')}"
         self._masters: list[Master] = []
         self._frames: dict[tuple[str, str, int, tuple[str, ...]], Frame] = {}
+        self._products: list[PassedOver] = []
 
     def open(self, files: Iterable[Path]) -> Iterator[Failure]:
         """Look at the headers of all files, and yield those that are of no use."""
@@ -61,6 +71,14 @@ class Reduction:
     def total(self) -> int:
         """How many products there will be, failures counted."""
         return len(self._groups()) + len(self._science()) + sum(_is_slit(frame) for frame in self._science())
+
+    def passed_over(self) -> list[PassedOver]:
+        """Files that were opened and of which nothing is made: products, and frames of other kinds."""
+        used = {frame.path for _, group in self._groups() for frame in group} | {f.path for f in self._science()}
+        if any(_is_slit(frame) for frame in self._science()):
+            used |= {frame.path for frame in self._frames.values() if frame.identity.obstype == "arc"}
+        rest = [frame for frame in self._frames.values() if frame.path not in used]
+        return self._products + [PassedOver(str(frame.path), _unused(frame)) for frame in rest]
 
     def steps(self) -> Iterator[Result]:
         """Make the masters and reduce the frames; yield each product or failure, in order."""
@@ -83,6 +101,8 @@ class Reduction:
                 raise BadFrame(f"the same exposure as {twin.path}")
         elif kind in ROLES:
             self._masters.append(read_master(path))
+        else:
+            self._products.append(PassedOver(str(path), f"a product of kind {kind}"))
 
     def _groups(self) -> list[tuple[CalibrationKey, tuple[Frame, ...]]]:
         groups = calibration_groups((frame, frame.identity) for frame in self._frames.values())
@@ -147,8 +167,8 @@ class Reduction:
         )  # fmt: skip
 
     def _spectrum(self, frame: Frame, by_role: dict[Role, Master]) -> Extracted | Failure:
+        from processors.reduction.spectrum import SlitExposure, spectrum_frame
         from processors.spectra.choose_arc import choose_arc
-        from processors.spectrum_frame import SlitExposure, spectrum_frame
 
         arcs = [(other, other.identity) for other in self._frames.values()]
         choice = choose_arc(frame.identity, arcs, self._options.max_age_days)
@@ -195,6 +215,14 @@ class Reduction:
 def _is_slit(frame: Frame) -> bool:
     """Whether a frame becomes a spectrum."""
     return frame.identity.mode == "spectroscopy" and frame.instrument.spectrograph(frame.headers) is not None
+
+
+def _unused(frame: Frame) -> str:
+    """Why a frame is not used."""
+    obstype = frame.identity.obstype
+    if obstype == "dark":
+        return f"obstype dark, and {frame.instrument.name} is reduced without; `build-master dark` makes a master of it"
+    return f"obstype {obstype}"
 
 
 def _name(words: Sequence[str]) -> str:

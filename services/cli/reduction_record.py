@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from processors.associate import Candidate
-from processors.measures import Measures
+from processors.masters.associate import Candidate
 from processors.provenance import InputRef, Rejection
+from processors.reduction.measures import Measures
+from services.cli.common import plural
 
 if TYPE_CHECKING:
-    from processors.spectrum_frame import SpectrumProduct
+    from processors.reduction.spectrum import SpectrumProduct
 
 # what a line for people says: the figure, how it is written
 _SAID: Final = {
@@ -35,6 +36,18 @@ class Failure:
     def record(self) -> dict[str, Any]:
         """JSON record of it."""
         return {"file": self.file, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A file of which nothing is made, and that served for nothing."""
+
+    file: str
+    reason: str
+
+    def record(self) -> dict[str, Any]:
+        """JSON record of it."""
+        return {"file": self.file, "ignored": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +93,7 @@ class Product:
     def line(self) -> str:
         """One line for a person."""
         frames = [given.name for given in self.inputs if given.role == "frame"]
-        what = frames[0] if self.kind == "reduced" else f"{len(frames)} frames"
+        what = frames[0] if self.kind == "reduced" else plural(len(frames), "frame")
         used = ", ".join(f"{given.role} {given.name}" for given in self.inputs if given.role != "frame")
         parts = [f"{self.kind:8} {self.path.name}  from {what}"]
         parts += [f"with {used}"] if used else []
@@ -91,7 +104,7 @@ class Product:
 
     def why(self) -> list[str]:
         """Lines on the masters that were looked at, and on what could not be measured."""
-        lines = [candidate.line() for candidate in self.candidates]
+        lines = [candidate.line() for candidate in self.candidates if candidate.wanted]
         return lines + [f"detector {each.detector}: {reason}" for each in self.measures for reason in each.reasons]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ def _show(records: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
         table.add_column(heading.replace("_", " "), justify="left" if heading == "file" else "right", overflow="fold")
     for record in records:
         if "error" not in record:
-            values = (_cell(record.get(name)) for name in ("hdu", *columns))
+            values = (_cell(name, record.get(name)) for name in ("hdu", *columns))
             table.add_row(escape(Path(record["file"]).name), *map(escape, values))
     if table.row_count:
         console.print(table)
@@ -72,7 +73,9 @@ def _show(records: list[dict[str, Any]], columns: tuple[str, ...]) -> None:
             say(f"{record['file']}{hdu}: {reason}")
 
 
-def _cell(value: Any) -> str:
-    if value is None:
+def _cell(name: str, value: Any) -> str:
+    if value is None or (name == "order" and value < 0) or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.5f}" if name in {"ra_deg", "dec_deg"} else f"{value:.4g}" if name == "scale_arcsec" else f"{value:.3g}"

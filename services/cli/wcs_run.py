@@ -15,10 +15,10 @@ from processors.astrometry.images import SkyImage, find_stars_of, images_of
 from processors.astrometry.plane import ImagePlane
 from processors.astrometry.represent import Form
 from processors.astrometry.rewrite import write_solutions
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
+from processors.catalogue.reference import Reference
 from processors.errors import BadFrame, NoSolution, ProcessorError
 from processors.header import read_headers
-from processors.reference import Reference
 from services.cli.common import exit_code_of, one_line
 from services.cli.wcs_solve import Found, Search, solve
 
@@ -49,7 +49,7 @@ class Output:
             return None
         target = self.directory / (source.name[:-3] if source.name.endswith(".gz") else source.name)
         if target.exists() and (not self.overwrite or target.samefile(source)):
-            raise BadFrame(f"{target} is there already")
+            raise BadFrame(f"{target} is there already" + ("" if self.overwrite else "; --overwrite replaces it"))
         return target
 
 
@@ -149,7 +149,8 @@ def _write(
     try:
         write_solutions(path, target, cards, ignore_datasum)
     except (BadFrame, OSError) as error:
-        return [*records, _failed(path, None, error)]
+        hint = "; --ignore-datasum passes them on" if "DATASUM" in str(error) else ""
+        return [*records, _failed(path, None, BadFrame(f"{one_line(error)}{hint}; nothing was written"))]
     return [record if "error" in record else record | {"output": str(target)} for record in records]
 
 
@@ -166,7 +167,8 @@ def _named(path: Path, image: SkyImage) -> Record:
 
 def _failed(path: Path, image: SkyImage | None, error: Exception) -> Record:
     where = {"file": str(path)} if image is None else _named(path, image)
-    return where | {"error": one_line(error), "exit_code": exit_code_of(error)}
+    code = 4 if isinstance(error, OSError) else exit_code_of(error)  # as of every verb: a file that cannot be used
+    return where | {"error": one_line(error), "exit_code": code}
 
 
 def _where(plane: ImagePlane) -> Record:
@@ -194,7 +196,9 @@ def _measured(found: Agreement) -> Record:
 
 def _checked(path: Path, image: SkyImage, plane: ImagePlane, found: Agreement, max_rms_arcsec: float | None) -> Record:
     verdict, message = "ok", ""
-    if not found.sure:
+    if not found.references:
+        verdict, message = "error", "no stars of the catalogue on the image"
+    elif not found.sure:
         verdict, message = "error", f"the {found.matched} pairs may be chance"
     elif max_rms_arcsec is not None and not found.rms_arcsec <= max_rms_arcsec:
         verdict, message = "error", f"rms {found.rms_arcsec:.3g} arcsec, {max_rms_arcsec:g} allowed"

@@ -18,9 +18,9 @@ from processors.astrometry.plane import ImagePlane
 from processors.astrometry.represent import Form, Written
 from processors.astrometry.solve_field import solve_field
 from processors.astrometry.stars import Stars
-from processors.catalogue import Catalogue, cone_of
+from processors.catalogue.catalogue import Catalogue, cone_of
+from processors.catalogue.reference import Reference
 from processors.errors import BadFrame, NoSolution
-from processors.reference import Reference
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

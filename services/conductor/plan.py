@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from processors.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups
+from processors.masters.associate import REDUCED, CalibrationKey, MasterRef, calibration_groups
 from services.conductor.reductions import PENDING, SETTLED, Reductions, Shelf, task_name
 from services.conductor.view import FrameView, Freed, Plan, Rules, TaskView, View
 from services.core.ledger.centre import NewTask

@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from processors.associate import CalibrationKey, MasterRef, Validity
+from processors.masters.associate import CalibrationKey, MasterRef, Validity
 from processors.night import shifted
 from services.conductor.view import FrameView, Rules, TaskView, View
 from services.core.ledger import planning, registry
@@ -42,7 +42,7 @@ def read_view(conn: Connection, rules: Rules, reviewed: Iterable[str], now: floa
 
 
 def master_ref(stored: StoredMaster) -> MasterRef:
-    """A master on record as `processors.associate` chooses from."""
+    """A master on record as `processors.masters.associate` chooses from."""
     validity = tuple(
         Validity(said.first, "" if said.last == registry.OPEN_END else said.last, said.copied)
         for said in stored.certified

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from processors.associate import ROLES, MasterRef, Matches
 from processors.identity import FrameIdentity
-from processors.master_ref import detector_of
+from processors.masters.associate import ROLES, MasterRef, Matches
+from processors.masters.ref import detector_of
 from services.conductor.view import FrameView, Freed, Rules, TaskView, View
 from services.core.ledger.centre import NewTask
 

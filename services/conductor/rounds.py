@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from processors.associate import ROLES
+from processors.masters.associate import ROLES
 from services.conductor.plan import plan
 from services.conductor.reading import read_view
 from services.conductor.view import Plan, Rules, View

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from processors.associate import NEEDS, Role
 from processors.instrument import Instruments
+from processors.masters.associate import NEEDS, Role
 from services.conductor.view import Rules
 from services.core.settings import ConductSettings
 

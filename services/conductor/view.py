@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from processors.associate import NEEDS, CalibrationKey, MasterRef, Matches, Role, matching_masters
 from processors.identity import FrameIdentity
+from processors.masters.associate import NEEDS, CalibrationKey, MasterRef, Matches, Role, matching_masters
 from services.core.ledger.centre import NewTask
 
 

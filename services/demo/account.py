@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from processors.associate import REDUCED
+from processors.masters.associate import REDUCED
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger
 from services.core.ledger.schema import frames, products, qa, tasks

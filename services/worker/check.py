@@ -15,8 +15,8 @@ from processors.checks.drift import LAST, WATCHED
 from processors.errors import ProcessorError
 from processors.fits import Frame
 from processors.instrument import Instruments
-from processors.master_file import Master, read_master
-from processors.master_ref import ROLES, calibration_key, key_of
+from processors.masters.file import Master, read_master
+from processors.masters.ref import ROLES, calibration_key, key_of
 from services.core.ledger import centre, history
 from services.core.ledger.engine import open_ledger
 from services.core.settings import Settings

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 
 from processors.check_frame import check_sequence, open_frame
 from processors.instrument import Instruments
-from processors.masters import build_master
+from processors.masters.build import build_master
 from processors.preview import write_preview
 from services.core.ledger import centre
 from services.core.settings import Settings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from processors.catalogue_columns import parse_columns
+from processors.catalogue.columns import parse_columns
+from processors.catalogue.reference import Reference
 from processors.fits import Frame
-from processors.inspect_detector import Steps
-from processors.measures import Measures
-from processors.reference import Reference
+from processors.reduction.inspect import Steps
+from processors.reduction.measures import Measures
 from services.core.metrics.spool import Point
 from services.core.settings import WorkSettings
 from services.worker.quality import observed_ns

@@ -15,9 +15,9 @@ from processors.check_frame import open_frame
 from processors.errors import BadCatalogue
 from processors.fits import Frame
 from processors.instrument import Instruments
-from processors.masters import Master
+from processors.masters.build import Master
 from processors.preview import write_preview
-from processors.reduce_frame import Reduced, reduce_frame
+from processors.reduction.frame import Reduced, reduce_frame
 from services.core.ledger import centre
 from services.core.settings import Settings, WorkSettings
 from services.core.version import SOFTWARE

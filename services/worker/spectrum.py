@@ -12,14 +12,14 @@ from typing import Final
 from rq.timeouts import JobTimeoutException
 from sqlalchemy import Connection
 
-from processors.associate import MAX_AGE_DAYS
 from processors.check_frame import open_frame
 from processors.errors import ProcessorError
 from processors.fits import Frame
 from processors.instrument import Instruments
-from processors.masters import Master
+from processors.masters.associate import MAX_AGE_DAYS
+from processors.masters.build import Master
+from processors.reduction.spectrum import SlitExposure, SpectrumProduct, spectrum_frame
 from processors.spectra.choose_arc import choose_arc
-from processors.spectrum_frame import SlitExposure, SpectrumProduct, spectrum_frame
 from services.core.ledger import arcs, centre
 from services.core.ledger.arcs import StoredArc
 from services.core.ledger.engine import open_ledger

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select
 
 from processors.errors import NoCalibration
 from processors.fits import Frame, sha256_of
-from processors.masters import Master, read_master
+from processors.masters.build import Master, read_master
 from services.core.ledger import centre
 from services.core.ledger.schema import calibrations, frames, task_inputs, tasks
 from services.core.ledger.states import advance
@@ -37,7 +37,7 @@ class Input:
     """One input of a task, and where it lies.
 
     `role` is `frame` (a raw frame the product is made of), `reference` (one that only helps to judge it), or that of a
-    master (`processors.master_ref.Role`).
+    master (`processors.masters.ref.Role`).
     """
 
     sha256: str

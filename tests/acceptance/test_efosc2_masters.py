@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processors.badpix import build_badpix
 from processors.check_frame import open_frame
-from processors.combine import combine
 from processors.fits import Frame
 from processors.instrument import load_instruments
-from processors.masters import Master, Recipe, build_master
+from processors.masters.badpix import build_badpix
+from processors.masters.build import Master, Recipe, build_master
+from processors.masters.combine import combine
 
 DETECTOR = "40"
 

@@ -181,11 +181,33 @@ def test_a_reduced_frame_is_that_of_ccdproc(products: Products, night: Path) -> 
 
 
 def test_every_product_verifies_and_has_a_preview(products: Products) -> None:
-    assert len(products) == 9
+    assert len(products) == 12
     for record in products.values():
         with fits.open(record["product"], checksum=True) as hdus:  # a wrong sum warns, and warnings are errors
             hdus.verify("exception")
-        assert Path(record["preview"]).stat().st_size > 10_000
+        if record["kind"] != "spectrum":
+            assert Path(record["preview"]).stat().st_size > 10_000
+
+
+def test_seeing_and_sky_of_the_images(products: Products) -> None:
+    """Moffat fits give 0.97 to 1.05 arcsec, the DIMM 0.95 to 1.19 (isophotal widths of faint sources 0.72 to 0.89)."""
+    images = [record for record in products.values() if record["kind"] == "reduced" and record["filter"] == "g"]
+    assert len(images) == 3
+    for record in images:
+        (measures,) = record["measures"]
+        assert 0.95 < measures["seeing_arcsec"] < 1.10
+        assert measures["ellipticity"] < 0.1
+        assert measures["sky_e"] == pytest.approx(422, rel=0.03)
+        assert 20 < measures["cosmics"] < 300
+
+
+def test_spectra_have_wavelengths_and_say_what_is_odd(products: Products) -> None:
+    spectra = {r["product"][-10:-5]: r for r in products.values() if r["kind"] == "spectrum"}
+    assert set(spectra) == {"17791", "17941", "21591"}
+    for expid, least in (("17791", 4), ("17941", 12), ("21591", 80)):
+        assert spectra[expid]["wavelength_rms_a"] < 0.6
+        assert spectra[expid]["signal_to_noise"] > least
+    assert spectra["21591"]["flags"] == ["NOFLAT", "ARCSLIT", "NOSKYLINES"]
 
 
 def test_reducing_again_gives_the_same_bytes(products: Products, night: Path, tmp_path: Path) -> None:

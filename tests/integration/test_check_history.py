@@ -12,8 +12,8 @@ from sqlalchemy import select, update
 
 from processors.check_frame import open_frame
 from processors.instrument import load_instruments
-from processors.master_ref import calibration_key
-from processors.masters import build_master
+from processors.masters.build import build_master
+from processors.masters.ref import calibration_key
 from services.core.ledger import arrivals, centre, history
 from services.core.ledger.centre import NewTask, Product
 from services.core.ledger.engine import Ledger, open_ledger

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, func, insert, select, text, update
 
-from processors.associate import calibration_key
+from processors.masters.associate import calibration_key
 from services import registry as masters
 from services.conductor.reading import master_ref
 from services.conductor.rounds import plan_round

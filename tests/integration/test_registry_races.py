@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import insert, inspect, select
 
 from processors.fits import ProductHDU, write_product
-from processors.master_file import key_cards
-from processors.master_ref import CalibrationKey
+from processors.masters.file import key_cards
+from processors.masters.ref import CalibrationKey
 from processors.provenance import provenance_cards
 from services import registry as masters
 from services.conductor import rounds

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 from processors.astrometry.header_wcs import read_wcs
 from processors.astrometry.plane import ImagePlane
 from processors.cards import Header
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
 from processors.simulator.projection import TanWcs
 from processors.simulator.stars import Psf, add_stars, star_field
 

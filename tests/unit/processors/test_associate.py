@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.associate import CalibrationKey, MasterRef, calibration_groups, calibration_key, matching_masters
 from processors.identity import FrameIdentity
+from processors.masters.associate import (
+    CalibrationKey,
+    MasterRef,
+    calibration_groups,
+    calibration_key,
+    matching_masters,
+)
 
 SCIENCE = FrameIdentity(
     instrument="cam", night="20220127", expid=7, detectors=("1", "2"), obstype="science", exptime_s=30.0, filter="g",

@@ -13,7 +13,7 @@ from processors.astrometry.fit import Guess, fit_solution
 from processors.astrometry.header_wcs import read_wcs
 from processors.astrometry.plane import ImagePlane
 from processors.astrometry.stars import Stars, find_stars
-from processors.catalogue import load_catalogue
+from processors.catalogue.catalogue import load_catalogue
 from processors.errors import NoSolution
 from processors.fits import read_image
 from processors.header import read_headers

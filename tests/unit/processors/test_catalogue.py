@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.catalogue import Catalogue, load_catalogue, move, separation_deg
-from processors.catalogue_columns import CatalogueColumns, guess_columns, parse_columns
-from processors.catalogue_cut import cut_catalogue
+from processors.catalogue.catalogue import Catalogue, load_catalogue, move, separation_deg
+from processors.catalogue.columns import CatalogueColumns, guess_columns, parse_columns
+from processors.catalogue.cut import cut_catalogue
 from processors.errors import BadCatalogue
 
 CSV = "ra_deg,dec_deg,g_mag,e_g_mag,pmra,pmdec,ref_epoch\n10.0,0.0,15.5,0.01,100,-50,2016\n10.5,0.2,,,,,2016\n"

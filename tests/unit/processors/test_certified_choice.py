@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.associate import (
+from processors.identity import FrameIdentity
+from processors.masters.associate import (
     CalibrationKey,
     Kind,
     MasterRef,
@@ -20,7 +21,6 @@ from processors.associate import (
     key_of,
     matching_masters,
 )
-from processors.identity import FrameIdentity
 from tests.builders import identity
 
 

@@ -22,7 +22,7 @@ from processors.checks.result import CheckResult
 from processors.checks.view import DetectorView
 from processors.fits import Frame
 from processors.instrument import load_instruments
-from processors.masters import Master, build_master
+from processors.masters.build import Master, build_master
 from processors.simulator.night import simulate_night
 from processors.simulator.options import NightOptions
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.combine import combine
+from processors.masters.combine import combine
 
 
 def reference(stack: Any, method: str, low: float, high: float, noise: tuple[float, float]) -> tuple[float, float, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processors.combine import combine
-from processors.cosmetics import dead_pixels, grow_columns, hot_pixels, unstable_pixels
+from processors.masters.combine import combine
+from processors.masters.cosmetics import dead_pixels, grow_columns, hot_pixels, unstable_pixels
 
 SHAPE = (120, 100)
 

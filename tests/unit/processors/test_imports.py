@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["header", "instrument", "identity", "associate"])
+@pytest.mark.parametrize("module", ["header", "instrument", "identity", "masters.associate"])
 def test_headers_and_instruments_load_no_heavy_library(module: str) -> None:
     code = (
         f"import sys, processors.{module}\n"
@@ -21,7 +21,7 @@ def test_headers_and_instruments_load_no_heavy_library(module: str) -> None:
 
 def test_pixels_need_no_astropy_and_no_pillow() -> None:
     code = (
-        "import sys, processors.check_frame, processors.masters, processors.reduce_frame, processors.preview\n"
+        "import sys, processors.check_frame, processors.masters.build, processors.reduction.frame, processors.preview\n"
         "sys.exit(' '.join(sorted({'astropy', 'PIL', 'fitsio'} & set(sys.modules))) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -10,7 +10,7 @@ import pytest
 
 from processors.errors import BadFrame
 from processors.geometry import Amplifier, DetectorSetup, Section
-from processors.isr import overscan_level, remove_signature
+from processors.isr.signature import overscan_level, remove_signature
 from processors.planes import Mask
 from tests.unit.processors import toy
 

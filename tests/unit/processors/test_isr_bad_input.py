@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from processors.errors import BadFrame
-from processors.isr import empty_planes, remove_signature
-from processors.overscan import overscan_step
+from processors.isr.overscan import overscan_step
+from processors.isr.signature import empty_planes, remove_signature
 from processors.planes import Mask
 from processors.readout_schema import Linearity
 from tests.unit.processors import four_taps

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processors.isr import remove_signature
-from processors.isr_bleed import mark_bleeds
+from processors.isr.bleed import mark_bleeds
+from processors.isr.signature import remove_signature
 from processors.planes import Mask
 from processors.readout_schema import Bleed
 from tests.unit.processors import four_taps

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from processors.errors import BadFrame
-from processors.isr_fringe import fit_fringe, subtract_fringe
+from processors.isr.fringe import fit_fringe, subtract_fringe
 from processors.planes import Mask
 
 SHAPE = (160, 140)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from processors.errors import BadFrame
 from processors.geometry import with_gains
-from processors.isr import empty_planes, remove_signature
-from processors.isr_pedestal import correction_table
+from processors.isr.pedestal import correction_table
+from processors.isr.signature import empty_planes, remove_signature
 from processors.planes import MASK_CARDS, Mask
 from processors.readout_schema import Crosstalk, Linearity
 from tests.unit.processors import four_taps

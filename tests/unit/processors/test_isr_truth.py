@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from processors.geometry import Amplifier, DetectorSetup, parse_section
-from processors.isr import Calibrated, remove_signature
+from processors.isr.signature import Calibrated, remove_signature
 from processors.planes import Mask
 from processors.ptc import gain_from_pair
 from processors.simulator.camera import Camera, DetectorTruth, build_camera

@@ -13,14 +13,14 @@ import pytest
 from astropy.io import fits
 
 from processors.check_frame import open_frame
-from processors.cosmetics import hot_pixels
 from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU, write_product
-from processors.master_file import Master, key_cards, read_master
-from processors.master_inputs import Level, choose_inputs
-from processors.master_ref import CalibrationKey
-from processors.master_sound import ensure_sound
-from processors.masters import build_master
+from processors.masters.build import build_master
+from processors.masters.cosmetics import hot_pixels
+from processors.masters.file import Master, key_cards, read_master
+from processors.masters.inputs import Level, choose_inputs
+from processors.masters.ref import CalibrationKey
+from processors.masters.sound import ensure_sound
 from processors.provenance import InputRef, provenance_cards
 from tests.unit.processors import toy
 
@@ -82,17 +82,17 @@ def test_two_frames_of_different_shapes_make_no_master(make: Callable[..., Frame
 def test_scratch_files_have_no_name_that_a_killed_process_would_leave(
     make: Callable[..., Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processors.master_planes._ALL_IN_MEMORY", 0.0)
+    monkeypatch.setattr("processors.masters.planes._ALL_IN_MEMORY", 0.0)
     seen: list[Path] = []
 
     def look(images: Sequence[Any], *arguments: Any, **named: Any) -> Any:
-        from processors.combine import combine
+        from processors.masters.combine import combine
 
         assert all(isinstance(image, np.memmap) for image in images)
         seen.extend((tmp_path / "scratch").rglob("*.npy"))
         return combine(images, *arguments, **named)
 
-    monkeypatch.setattr("processors.master_planes.combine", look)
+    monkeypatch.setattr("processors.masters.planes.combine", look)
     (tmp_path / "scratch").mkdir()
     build_master("bias", [make(), make(), make()], tmp_path / "bias.fits", scratch=tmp_path / "scratch")
     assert seen == []

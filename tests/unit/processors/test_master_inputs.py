@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.master_inputs import Level, choose_inputs
+from processors.masters.inputs import Level, choose_inputs
 
 BIAS = Level("b", 0.3, 0.0, amplifiers=(("1 A", 0.2), ("1 B", 0.4)))
 DARK = Level("d", 5.0, 0.0, exptime_s=300.0, amplifiers=(("1 A", 4.0), ("1 B", 6.0)))

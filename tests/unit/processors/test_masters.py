@@ -14,10 +14,10 @@ from PIL import Image
 from processors.check_frame import open_frame
 from processors.errors import BadFrame, NoCalibration
 from processors.fits import Frame, sha256_of
-from processors.masters import Master, build_master, read_master
+from processors.masters.build import Master, build_master, read_master
 from processors.planes import Mask
 from processors.preview import write_preview
-from processors.reduce_frame import reduce_frame
+from processors.reduction.frame import reduce_frame
 from tests.unit.processors import toy
 
 Maker = Callable[..., Frame]
@@ -152,7 +152,7 @@ def test_masters_too_big_for_the_memory_are_the_same(
 ) -> None:
     frames = [make() for _ in range(4)]
     in_memory = build_master("bias", frames, tmp_path / "a.fits")
-    monkeypatch.setattr("processors.master_planes._ALL_IN_MEMORY", 0.0)
+    monkeypatch.setattr("processors.masters.planes._ALL_IN_MEMORY", 0.0)
     spooled = build_master("bias", frames, tmp_path / "b.fits", scratch=tmp_path)
     assert spooled.sha256 == in_memory.sha256
     assert not list(tmp_path.glob("nightferry-*"))

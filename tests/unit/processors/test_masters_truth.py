@@ -12,18 +12,18 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from processors.badpix import Limits, build_badpix
 from processors.check_frame import open_frame
 from processors.errors import BadFrame, NoCalibration
 from processors.fits import Frame
 from processors.instrument import load_instruments
-from processors.masters import Master, Recipe, build_master
+from processors.masters.badpix import Limits, build_badpix
+from processors.masters.build import Master, Recipe, build_master
+from processors.masters.surface import smooth_surface
 from processors.planes import Mask
 from processors.simulator import patterns
 from processors.simulator.camera import Camera, build_camera
 from processors.simulator.night import simulate_night
 from processors.simulator.options import NightOptions
-from processors.surface import smooth_surface
 
 KNOWN = load_instruments()
 DARK_S = 300.0

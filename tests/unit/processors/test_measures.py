@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from processors.card_text import format_card
-from processors.measures import Measures
+from processors.reduction.measures import Measures
 
 
 def test_only_what_is_known_becomes_a_card_or_a_number() -> None:

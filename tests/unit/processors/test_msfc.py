@@ -11,7 +11,7 @@ import pytest
 from processors.check_frame import open_frame
 from processors.fits import Frame
 from processors.instrument import load_instruments
-from processors.isr import remove_signature
+from processors.isr.signature import remove_signature
 from processors.planes import Mask
 from processors.ptc import gain_from_pair, read_noise_from_pair
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processors.errors import BadFrame
 from processors.geometry import Amplifier, Section
-from processors.overscan import measure_overscan, overscan_step
+from processors.isr.overscan import measure_overscan, overscan_step
 from processors.readout_schema import OverscanMethod
 
 ROWS, COLUMNS, OVER, NOISE = 400, 30, 32, 4.0

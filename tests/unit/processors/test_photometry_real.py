@@ -12,10 +12,10 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from scipy.optimize import curve_fit
 
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
 from processors.check_frame import open_frame
 from processors.instrument import load_instruments
-from processors.masters import build_master
+from processors.masters.build import build_master
 from processors.photometry.background import measure_background
 from processors.photometry.calibrate import calibrate
 from processors.photometry.kron import circle_fluxes
@@ -23,7 +23,7 @@ from processors.photometry.quick import quick_look
 from processors.photometry.seeing import measure_seeing
 from processors.photometry.sources import Sources, find_sources
 from processors.photometry.stars import select_stars
-from processors.reduce_frame import reduce_frame
+from processors.reduction.frame import reduce_frame
 
 
 def native(plane: Any, dtype: Any) -> Any:

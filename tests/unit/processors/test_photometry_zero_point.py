@@ -10,7 +10,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
 from processors.errors import BadCatalogue
 from processors.photometry.background import measure_background
 from processors.photometry.calibrate import calibrate

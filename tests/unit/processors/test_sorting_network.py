@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from processors.sorting_network import comparators
+from processors.masters.sorting_network import comparators
 
 
 def applied(values: list[float], length: int) -> list[float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from processors.check_frame import open_frame
 from processors.fits import Frame
 from processors.instrument import load_instruments
-from processors.isr import remove_signature
+from processors.isr.signature import remove_signature
 from processors.spectra.reduce_spectrum import Spectrum, frame_planes, reduce_spectrum
 from processors.spectra.setup import SpectrographSetup
 from processors.spectra.standard import flux_ratio

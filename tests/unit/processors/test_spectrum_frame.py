@@ -14,8 +14,8 @@ from astropy.table import Table
 from processors.errors import BadFrame
 from processors.fits import Frame, sha256_of
 from processors.instrument import Instruments
-from processors.masters import Master, build_master
-from processors.spectrum_frame import SlitExposure, spectrum_frame
+from processors.masters.build import Master, build_master
+from processors.reduction.spectrum import SlitExposure, spectrum_frame
 from tests.unit.processors import slit_camera
 from tests.unit.processors.slit_scene import COLUMNS, ROWS, SlitScene
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from processors.cosmetics import hot_pixels
+from processors.masters.cosmetics import hot_pixels
 from processors.statistics import clipped, half_step
 
 

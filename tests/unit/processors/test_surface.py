@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processors.source_mask import source_mask
-from processors.surface import smooth_surface
+from processors.masters.source_mask import source_mask
+from processors.masters.surface import smooth_surface
 
 Y, X = np.mgrid[0:200, 0:160] / 100.0
 SKY = (1 + 0.1 * X - 0.05 * Y**2 + 0.03 * X * Y).astype(np.float32)

@@ -15,7 +15,7 @@ from processors.geometry import DetectorSetup, detector_setup
 from processors.header import read_headers
 from processors.identity import detector_headers
 from processors.instrument import load_instruments
-from processors.isr import remove_signature
+from processors.isr.signature import remove_signature
 from processors.raw_image import raw_image
 
 WIDTH, HEIGHT, PRE, OVER, ABOVE = 12, 20, 3, 60, 4

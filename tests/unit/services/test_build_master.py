@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from processors.masters import read_master
+from processors.masters.build import read_master
 from services.cli.main import cli
 from services.cli.master_run import Sorted, choices
 from tests.site import tiny_night

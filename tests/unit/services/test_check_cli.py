@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from processors.check_frame import open_frame
 from processors.instrument import load_instruments
-from processors.masters import build_master
+from processors.masters.build import build_master
 from services.cli.check import check
 from tests.site import tiny_night
 

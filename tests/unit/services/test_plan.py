@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from processors.associate import MasterRef, calibration_key
+from processors.masters.associate import MasterRef, calibration_key
 from services.conductor.plan import plan
 from services.conductor.view import FrameView, Plan, Rules, TaskView, View
 from tests.builders import digest, identity, sequence

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.associate import CalibrationKey, MasterRef, Role, Validity
 from processors.instrument import Instrument, Instruments, load_instruments
+from processors.masters.associate import CalibrationKey, MasterRef, Role, Validity
 from services.conductor.plan import plan
 from services.conductor.rules import rules_of
 from services.conductor.view import FrameView, Plan, Rules, TaskView, View

@@ -12,15 +12,15 @@ from processors.astrometry.header_wcs import read_wcs
 from processors.astrometry.stars import stars_of
 from processors.card_text import Card
 from processors.cards import Header
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
 from processors.errors import BadCatalogue, BadFrame, NoSolution
-from processors.isr import Calibrated
-from processors.measures import Measures
+from processors.isr.signature import Calibrated
 from processors.photometry.background import Background, measure_background
 from processors.photometry.calibrate import calibrate
 from processors.photometry.depth import measure_depth
 from processors.photometry.growth import measure_growth, total_fluxes
 from processors.photometry.sources import Sources, find_sources
+from processors.reduction.measures import Measures
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

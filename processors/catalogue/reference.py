@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processors.catalogue import Catalogue, cone_of, load_catalogue
-from processors.catalogue_columns import CatalogueColumns
+from processors.catalogue.catalogue import Catalogue, cone_of, load_catalogue
+from processors.catalogue.columns import CatalogueColumns
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.card_text import Card
-from processors.combine import Combined, Method, combine
 from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU
 from processors.geometry import DetectorSetup
-from processors.isr import remove_signature
-from processors.master_file import Master
-from processors.master_inputs import LIT_KINDS, SKY_KINDS, Level
+from processors.isr.signature import remove_signature
+from processors.masters.combine import Combined, Method, combine
+from processors.masters.file import Master
+from processors.masters.inputs import LIT_KINDS, SKY_KINDS, Level
+from processors.masters.source_mask import source_mask
+from processors.masters.surface import smooth_surface
 from processors.planes import Mask
-from processors.source_mask import source_mask
-from processors.surface import smooth_surface
 
 F4 = NDArray[np.float32]
 _ALL_IN_MEMORY: Final = 256e6  # bytes of calibrated images; beyond it they wait in scratch files

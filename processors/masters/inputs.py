@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from processors.errors import BadFrame
 from processors.fits import Frame
-from processors.isr import overscan_level
+from processors.isr.signature import overscan_level
 from processors.provenance import Rejection, quick_look
 from processors.statistics import clipped, sample
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from queue import Empty, SimpleQueue
 
 from processors.geometry import DetectorSetup
-from processors.isr import Planes, empty_planes
+from processors.isr.signature import Planes, empty_planes
 
 
 class PlanePool:

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from processors.masters.surface import smooth_surface
 from processors.statistics import clipped, sample
-from processors.surface import smooth_surface
 
 F4 = NDArray[np.float32]
 _SMOOTHED_PX: Final = 3  # about a seeing disc: faint stars stand out in its mean

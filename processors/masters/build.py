@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from processors.associate import REDUCED
 from processors.card_text import Card
 from processors.errors import BadFrame, NoCalibration
 from processors.fits import Frame, sha256_of, write_product
-from processors.master_file import Master, MasterKind, key_cards, read_master
-from processors.master_inputs import LIT_KINDS, SKY_KINDS, Level, choose_inputs, measure_level
-from processors.master_planes import Calibrations, Recipe, master_planes
-from processors.master_ref import CalibrationKey, key_of
+from processors.masters.associate import REDUCED
+from processors.masters.file import Master, MasterKind, key_cards, read_master
+from processors.masters.inputs import LIT_KINDS, SKY_KINDS, Level, choose_inputs, measure_level
+from processors.masters.planes import Calibrations, Recipe, master_planes
+from processors.masters.ref import CalibrationKey, key_of
 from processors.night import iso
 from processors.provenance import InputRef, provenance_cards
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.catalogue_columns import CatalogueColumns, guess_columns
-from processors.catalogue_files import Table, column_names, read_table
-from processors.catalogue_shards import INDEX
+from processors.catalogue.columns import CatalogueColumns, guess_columns
+from processors.catalogue.files import Table, column_names, read_table
+from processors.catalogue.shards import INDEX
 from processors.errors import BadCatalogue
 
 _FILES = "{pixel:05d}.fits"

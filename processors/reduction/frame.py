@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from processors.card_text import Card
+from processors.catalogue.reference import Reference
 from processors.errors import BadFrame
 from processors.fits import Frame, ProductHDU, sha256_of, write_product
 from processors.geometry import DetectorSetup
-from processors.inspect_detector import Steps
-from processors.isr import Calibrated
-from processors.masters import Master
-from processors.measures import Measures
+from processors.isr.signature import Calibrated
+from processors.masters.build import Master
 from processors.planes import MASK_CARDS
 from processors.provenance import InputRef, kept_cards, provenance_cards, quick_look
-from processors.reduce_detector import Masters, ReducedDetector, reduce_detectors
-from processors.reference import Reference
+from processors.reduction.detectors import Masters, ReducedDetector, reduce_detectors
+from processors.reduction.inspect import Steps
+from processors.reduction.measures import Measures
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from processors.errors import BadFrame
 from processors.geometry import DetectorSetup, Section
-from processors.isr_bleed import mark_bleeds
-from processors.isr_fringe import subtract_fringe
-from processors.isr_pedestal import mark_ghosts, pedestal
+from processors.isr.bleed import mark_bleeds
+from processors.isr.fringe import subtract_fringe
+from processors.isr.overscan import F4, Overscan, Raw, measure_overscan, overscan_level
+from processors.isr.pedestal import mark_ghosts, pedestal
 from processors.kernels import kernel
-from processors.overscan import F4, Overscan, Raw, measure_overscan, overscan_level
 from processors.planes import Mask
 
 __all__ = ["Calibrated", "Planes", "empty_planes", "overscan_level", "remove_signature"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from processors.identity import FrameIdentity
-from processors.master_ref import (
+from processors.masters.ref import (
     OF_OBSTYPE,
     ROLES,
     CalibrationKey,
@@ -18,7 +18,7 @@ from processors.master_ref import (
     calibration_key,
     key_of,
 )
-from processors.suitability import DOME_PENALTY_DAYS, days_apart, obstacle, rank
+from processors.masters.suitability import DOME_PENALTY_DAYS, days_apart, obstacle, rank
 
 __all__ = [
     "MAX_AGE_DAYS",
@@ -143,6 +143,7 @@ class Candidate:
     ref: MasterRef
     chosen: bool
     reason: str
+    wanted: bool = True  # the frame is calibrated with such a master at all
 
     def record(self) -> dict[str, object]:
         """JSON record."""
@@ -189,7 +190,7 @@ def explain(
         place = (list(ROLES.values()).index(role), bool(why), (False, 0.0, ref.path, ref.sha256))
         if not why:
             place = (place[0], False, rank(ref, identity))
-        found.append((place, Candidate(role, ref, ref == best, words)))
+        found.append((place, Candidate(role, ref, ref == best, words, role in wanted)))
     return tuple(candidate for _, candidate in sorted(found, key=lambda item: item[0]))
 
 
@@ -205,7 +206,10 @@ def _beaten(ref: MasterRef, best: MasterRef | None, identity: FrameIdentity) -> 
     assert best is not None  # this one was possible
     if best.certified_for(identity.night) and not ref.certified_for(identity.night):
         return f"not certified for {identity.night}, another is"
-    words = f"{days_apart(ref, identity):.1f} days away, the chosen one {days_apart(best, identity):.1f}"
+    own, chosen = days_apart(ref, identity), days_apart(best, identity)
+    words = f"{own:.1f} days away, the chosen one {chosen:.1f}"
+    if own == chosen and ref.key.kind == best.key.kind:
+        return f"as near in time as {best.path}, which comes first by name"
     if {ref.key.kind == "flat", best.key.kind == "flat"} == {True, False} and identity.mode == "imaging":
         words += f" (a dome flat counts as {DOME_PENALTY_DAYS:g} days farther)"
     return words

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from processors.identity import FrameIdentity
-from processors.master_ref import LIT, CalibrationKey, MasterRef, detector_of, slit_of
+from processors.masters.ref import LIT, CalibrationKey, MasterRef, detector_of, slit_of
 
 _COLD: Final = frozenset({"bias", "dark", "badpix"})  # kinds that change with the detector's temperature
 # A sky flat has the sky's illumination, a dome flat has not; but dust moves: a dome flat this much nearer in time wins.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from processors.errors import BadFrame
 from processors.geometry import Amplifier, DetectorSetup
+from processors.isr.overscan import F4, Overscan, Raw
 from processors.kernels import kernel
-from processors.overscan import F4, Overscan, Raw
 from processors.planes import Mask
 from processors.readout_schema import Corner, Crosstalk, Linearity
 

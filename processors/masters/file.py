@@ -16,7 +16,7 @@ from processors.errors import BadFrame, NoCalibration
 from processors.fits import Pixels, read_image, sha256_of
 from processors.header import read_headers
 from processors.identity import text_of
-from processors.master_ref import CalibrationKey, MasterRef
+from processors.masters.ref import CalibrationKey, MasterRef
 from processors.night import iso, parse_time
 from processors.provenance import InputRef, Rejection
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.kernels import inlined, kernel
-from processors.sorting_network import comparators
+from processors.masters.sorting_network import comparators
 
 F4 = NDArray[np.float32]
 Method = Literal["mean", "median"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.catalogue_columns import CatalogueColumns
+from processors.catalogue.columns import CatalogueColumns
 from processors.errors import BadCatalogue
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from processors.errors import BadFrame
-from processors.master_file import Master
+from processors.masters.file import Master
 from processors.night import parse_time
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from processors.masters.surface import smooth_surface
 from processors.statistics import clipped, sample
-from processors.surface import smooth_surface
 
 F4 = NDArray[np.float32]
 Pixels = NDArray[np.bool_]

@@ -12,7 +12,7 @@ import numpy as np
 from processors.card_text import Card
 from processors.errors import BadFrame, NoCalibration
 from processors.fits import Frame, sha256_of
-from processors.masters import Master
+from processors.masters.build import Master
 from processors.provenance import InputRef, kept_cards, provenance_cards, quick_look
 from processors.spectra.night_sky import SkyLine
 from processors.spectra.product import write_spectrum

@@ -10,19 +10,19 @@ from processors.astrometry.header_wcs import read_wcs
 from processors.astrometry.plane import ImagePlane
 from processors.card_text import Card
 from processors.cards import Header
-from processors.catalogue import Catalogue
+from processors.catalogue.catalogue import Catalogue
+from processors.catalogue.reference import Reference
 from processors.errors import BadFrame
 from processors.fits import Frame
 from processors.geometry import DetectorSetup, with_gains
-from processors.inspect_detector import Steps, inspect_detector
-from processors.isr import Calibrated, Planes, remove_signature
-from processors.masters import Master
-from processors.measures import Measures
+from processors.isr.plane_pool import PlanePool
+from processors.isr.signature import Calibrated, Planes, remove_signature
+from processors.masters.build import Master
 from processors.ordered import in_order
-from processors.place_detector import Place, place_detector
-from processors.plane_pool import PlanePool
-from processors.reference import Reference
-from processors.trimmed_wcs import trimmed_wcs
+from processors.reduction.inspect import Steps, inspect_detector
+from processors.reduction.measures import Measures
+from processors.reduction.place import Place, place_detector
+from processors.reduction.trimmed_wcs import trimmed_wcs
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processors.card_text import Card
-from processors.cosmetics import dead_pixels, grow_columns, hot_pixels, unstable_pixels
 from processors.errors import BadFrame, NoCalibration
 from processors.fits import ProductHDU, write_product
-from processors.master_file import Master, key_cards, read_master
-from processors.master_inputs import LIT_KINDS
-from processors.master_ref import CalibrationKey
+from processors.masters.cosmetics import dead_pixels, grow_columns, hot_pixels, unstable_pixels
+from processors.masters.file import Master, key_cards, read_master
+from processors.masters.inputs import LIT_KINDS
+from processors.masters.ref import CalibrationKey
 from processors.planes import MASK_CARDS, Mask
 from processors.provenance import InputRef, provenance_cards
 

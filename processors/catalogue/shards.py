@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from processors.catalogue_columns import CatalogueColumns, columns_of
+from processors.catalogue.columns import CatalogueColumns, columns_of
 from processors.errors import BadCatalogue
 
 INDEX: Final = "healpix.json"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from processors.catalogue_columns import CatalogueColumns, guess_columns
-from processors.catalogue_files import Table, column_names, read_table
-from processors.catalogue_shards import INDEX, read_index, shards_near
+from processors.catalogue.columns import CatalogueColumns, guess_columns
+from processors.catalogue.files import Table, column_names, read_table
+from processors.catalogue.shards import INDEX, read_index, shards_near
 from processors.errors import BadCatalogue
 
 Array = NDArray[np.float64]
@@ -79,7 +79,7 @@ def load_catalogue(
     ----------
     place : path
         A FITS table, a CSV file (plain or gzip, first line names the columns), or a directory of HEALPix files with its
-        `healpix.json` (see `processors.catalogue_shards`).
+        `healpix.json` (see `processors.catalogue.shards`).
     centre : (float, float)
         RA and Dec of the cone's axis, degrees.
     radius_deg : float

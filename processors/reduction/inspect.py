@@ -10,10 +10,10 @@ import numpy as np
 
 from processors.cosmics.find import find_cosmics
 from processors.cosmics.options import CosmicOptions
-from processors.isr import Calibrated
-from processors.measures import Measures
+from processors.isr.signature import Calibrated
 from processors.photometry.quick import quick_look
 from processors.planes import Mask
+from processors.reduction.measures import Measures
 
 _SHARPER: Final = 0.85  # the sharpest stars of an image against their median
 
