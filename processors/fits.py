@@ -21,7 +21,7 @@ from processors.geometry import DetectorSetup
 from processors.header import BLOCK
 from processors.identity import FrameIdentity
 from processors.instrument import Instrument
-from processors.publish import header_block, publish
+from processors.publish import Writer, header_block, publish_large
 from processors.raw_image import Pixels, raw_image
 
 __all__ = ["Frame", "Pixels", "ProductHDU", "read_frame", "read_image", "sha256_of", "to_native", "write_product"]
@@ -168,15 +168,14 @@ def write_product(path: Path | str, cards: Sequence[Card], hdus: Iterable[Produc
     OSError
         Disk full, no permission, …
     """
-    with publish(path) as file:
+    with publish_large(path) as file:
         primary = [("SIMPLE", True, ""), ("BITPIX", 8, ""), ("NAXIS", 0, ""), ("EXTEND", True, ""), *cards]
         file.write(header_block(primary, 0))
         for hdu in hdus:
             _write_hdu(file, hdu)
 
 
-def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
-    """Pixels first, block by block, and their sum with them; the header then goes into the room left for it."""
+def _write_hdu(file: Writer, hdu: ProductHDU) -> None:
     data = np.ascontiguousarray(hdu.data)
     rows, columns = data.shape
     cards: list[Card] = [
@@ -191,26 +190,28 @@ def _write_hdu(file: BinaryIO, hdu: ProductHDU) -> None:
     ]
     if data.dtype == np.uint16:
         cards += [("BSCALE", 1, ""), ("BZERO", 32768, "unsigned 16-bit integers")]
-    cards += hdu.cards
-    start = file.tell()
-    file.write(bytes(len(header_block(cards, 0))))
-    datasum = _write_pixels(file, data)
-    end = file.tell()
-    file.seek(start)
-    file.write(header_block(cards, datasum))
-    file.seek(end)
+    parts = [data.reshape(-1)[first : first + _AT_ONCE] for first in range(0, data.size, _AT_ONCE)]
+    file.write(header_block([*cards, *hdu.cards], _datasum(parts)))
+    # block by block: what is turned over stays in the processor's cache
+    for part in parts:
+        file.write(_signed(part).astype(part.dtype.newbyteorder(">")).tobytes())
+    file.write(bytes(-data.nbytes % BLOCK))
 
 
-def _write_pixels(file: BinaryIO, data: NDArray[Any]) -> int:
-    """Write pixels big-endian with their padding; their DATASUM. What it turns over stays in the processor's cache."""
-    flat, total = data.reshape(-1), 0
-    for first in range(0, flat.size, _AT_ONCE):
-        some = flat[first : first + _AT_ONCE]
-        if some.dtype == np.uint16:
-            some = some ^ np.uint16(0x8000)
-        raw = some.astype(some.dtype.newbyteorder(">")).tobytes()
-        if first + _AT_ONCE >= flat.size:
-            raw += bytes(-data.nbytes % BLOCK)
-        total = sum32(raw, total)
-        file.write(raw)
-    return total
+def _signed(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Unsigned 16-bit pixels as the bits that FITS holds for them; all others as they are."""
+    return pixels ^ np.uint16(0x8000) if pixels.dtype == np.uint16 else pixels
+
+
+def _datasum(parts: Sequence[NDArray[Any]]) -> int:
+    """DATASUM of native pixels, without turning them over: a sum of words does not care how these lie in memory."""
+    total = 0
+    for part in parts:
+        if part.itemsize >= 4:
+            total += int(part.view("u4").sum(dtype=np.uint64))
+            continue
+        each = 4 // part.itemsize
+        units = _signed(part).view(f"u{part.itemsize}")
+        for place in range(each):
+            total += int(units[place::each].sum(dtype=np.uint64)) << 8 * part.itemsize * (each - 1 - place)
+    return sum32(b"", total)

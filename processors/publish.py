@@ -6,11 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from processors.card_text import Card, format_card
 from processors.checksum import encode, sum32
+from processors.direct import DirectWriter
 from processors.header import BLOCK
+
+
+class Writer(Protocol):
+    """Takes bytes, all of them."""
+
+    def write(self, data: bytes, /) -> int: ...
 
 
 @contextmanager
@@ -39,6 +46,19 @@ def publish(path: Path | str) -> Iterator[BinaryIO]:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+@contextmanager
+def publish_large(path: Path | str) -> Iterator[Writer]:
+    """The same for many megabytes: they go past the page cache, where the file system can do that.
+
+    What is to be on the disk anyway gets there several times faster so, and other threads can work meanwhile.
+    """
+    with publish(path) as file:
+        direct = DirectWriter.on(Path(file.name), file)
+        yield direct or file
+        if direct is not None:
+            direct.finish()
 
 
 def header_block(cards: Sequence[Card], datasum: int) -> bytes:

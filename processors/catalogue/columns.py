@@ -75,7 +75,7 @@ def columns_of(pairs: Mapping[str, Any]) -> CatalogueColumns:
     rest = dict(pairs)
     fixed = {key: rest.pop(key, None) for key in ("ra", "dec", "pm_ra", "pm_dec", "epoch")}
     if not fixed["ra"] or not fixed["dec"]:
-        raise BadCatalogue("columns: ra and dec must be named")
+        raise BadCatalogue("columns: ra and dec must be named too, say ra=RA,dec=DEC,g=gmag")
     if (fixed["pm_ra"] is None) != (fixed["pm_dec"] is None):
         raise BadCatalogue("columns: pm_ra and pm_dec belong together")
     fixed["epoch"] = _epoch(fixed["epoch"])

@@ -81,7 +81,8 @@ def calibrate(
 
 def _magnitudes(catalogue: Catalogue, band: str) -> F8:
     if band not in catalogue.magnitudes:
-        raise BadCatalogue(f"no magnitudes in band {band}; there are {', '.join(catalogue.magnitudes) or 'none'}")
+        known = ", ".join(catalogue.magnitudes) or "none"
+        raise BadCatalogue(f"the catalogue has no magnitudes in band {band}; bands whose columns are known: {known}")
     return catalogue.magnitudes[band]
 
 

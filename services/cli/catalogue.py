@@ -21,7 +21,8 @@ def catalogue_options(required: bool) -> Callable[[Callable[..., Any]], Callable
         )(function)
         function = click.option(
             "--columns", metavar="KEY=COLUMN,...",
-            help="Columns, where they have no common names: ra=…,dec=…,g=…,e_g=…,pm_ra=…,pm_dec=…,epoch=….",
+            help="All columns that count, where they have no common names (such as gmag, phot_g_mean_mag): "
+            "ra=…,dec=…,g=…,e_g=…,pm_ra=…,pm_dec=…,epoch=….",
         )(function)  # fmt: skip
         return click.option(
             "--catalogue", required=required, metavar="PLACE", type=click.Path(path_type=Path, exists=True),
@@ -44,6 +45,6 @@ def reference_of(
         return None
     pairs = [text.partition("=") for text in bands]
     if wrong := [text for text, pair in zip(bands, pairs, strict=True) if not (pair[0] and pair[2])]:
-        raise click.UsageError(f"--band is FILTER=BAND, such as g=phot_g, not {wrong[0]!r}")
+        raise click.UsageError(f"--band is FILTER=BAND, such as R=rp, not {wrong[0]!r}")
     answering = {name: band for name, _, band in pairs}
     return Reference(catalogue, None if columns is None else parse_columns(columns), answering, move=not no_motion)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import click
 
 from services.cli.characterise_options import Limits, limit_option, options_of, rule_option
-from services.cli.common import emit, json_option, one_line, progress, say
+from services.cli.common import emit, json_option, one_line, progress, say, tell
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _tell(run: Run, kind: Kind, left_out: Sequence[FrameUse], explained: bool, a
             say(f"MISSDATA: {message}")
         if explained:
             for file, reason in ignored.items():
-                say(f"passed over {file}: {reason}")
+                tell(f"passed over {file}: {reason}")
         for file, error in run.failed.items():
             say(f"{file}: {error}")
     if run.failed:

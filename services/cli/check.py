@@ -47,7 +47,12 @@ class CheckNameType(click.ParamType):
             self.fail(f"{value!r} is no check; there are {', '.join(get_args(CheckName))}", param, ctx)
         return value
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
         """Names of checks that begin so."""
         from typing import get_args
 

@@ -20,7 +20,7 @@ Examples:
   nightferry reduce night/*.fits -o products
   nightferry reduce /data/20220126 /data/20220127 -o products --json | jq -r .product
   nightferry reduce more/*.fits products/master_*.fits -o products -j 2 --explain
-  nightferry reduce night/*.fits -o products --catalogue /data/gaia --band g=phot_g
+  nightferry reduce night/*.fits -o products --catalogue /data/gaia --band R=rp
 \b
 Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not be used (the others are reduced)."""
 
@@ -51,7 +51,9 @@ Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not 
 @click.option(
     "-j", "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Detectors or frames at once."
 )
-@click.option("--explain", "explained", is_flag=True, help="Say which calibrations were chosen and why, and what was not used.")
+@click.option(
+    "--explain", "explained", is_flag=True, help="Say which calibrations were chosen and why, and what was not used."
+)
 @json_option
 def reduce(
     files: tuple[Path, ...],
@@ -93,12 +95,12 @@ def reduce(
         failures.append(failure)
         _tell(failure, explained, as_json)
     passed = run.passed_over()
-    if not run.total:
+    if not run.total and not failures:
         failures.append(Failure(", ".join(map(str, files)), "no frames to reduce or to make masters of among these"))
         _tell(failures[-1], explained, as_json)
     made = 0
     for result in progress(run.steps(), "reducing", run.total):
-        _tell(result, explained, as_json)
+        _tell(result, explained, as_json, reference is not None)
         if isinstance(result, Failure):
             failures.append(result)
         else:
@@ -112,7 +114,8 @@ def reduce(
     return 4 if failures else 0
 
 
-def _tell(result: Result, explained: bool, as_json: bool) -> None:
+def _tell(result: Result, explained: bool, as_json: bool, compared: bool = False) -> None:
+    """`compared`: with a catalogue, so that a person wants to know why there is no zero point."""
     from services.cli.reduction_record import Failure
 
     if isinstance(result, Failure):
@@ -125,5 +128,5 @@ def _tell(result: Result, explained: bool, as_json: bool) -> None:
         emit(result.record(explained))
         return
     tell(result.line())
-    for line in result.why() if explained else ():
+    for line in result.why() if explained else result.reasons() if compared else ():
         tell(f"  {line}")

@@ -104,8 +104,15 @@ class Product:
 
     def why(self) -> list[str]:
         """Lines on the masters that were looked at, and on what could not be measured."""
-        lines = [candidate.line() for candidate in self.candidates if candidate.wanted]
-        return lines + [f"detector {each.detector}: {reason}" for each in self.measures for reason in each.reasons]
+        return [candidate.line() for candidate in self.candidates if candidate.wanted] + self.reasons()
+
+    def reasons(self) -> list[str]:
+        """Lines on what could not be measured, detectors with the same reason together."""
+        of: dict[str, list[str]] = {}
+        for each in self.measures:
+            for reason in each.reasons:
+                of.setdefault(reason, []).append(each.detector)
+        return [f"{_detectors(detectors)}: {reason}" for reason, detectors in of.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +136,20 @@ class Extracted:
         parts += [f"flags {' '.join(self.made.flags)}"] if self.made.flags else []
         said = [f"S/N {self.made.signal_to_noise:.1f}"]
         if self.made.wavelength_rms_a is not None:
-            said.append(f"wavelengths within {self.made.wavelength_rms_a:.2f} Å from {self.made.lines} lines")
+            said.append(f"arc rms {self.made.wavelength_rms_a:.2f} Å of {self.made.lines} lines")
         return "  ".join([*parts, ", ".join(said)])
 
     def why(self) -> list[str]:
         """Lines on the arc, and on what could not be done."""
         return [f"arc {self.arc}", *self.made.reasons]
+
+    def reasons(self) -> list[str]:
+        """Lines on what could not be done."""
+        return list(self.made.reasons)
+
+
+def _detectors(names: list[str]) -> str:
+    return f"detector{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _said(measures: tuple[Measures, ...]) -> list[str]:

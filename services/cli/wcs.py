@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  nightferry wcs check night/*.fits --catalogue gaia.fits
-  nightferry wcs check night/*.fits --catalogue /data/gaia --max-rms 0.5 --json | jq .offset_east_arcsec
-  nightferry wcs fit night/*.fits --catalogue /data/gaia -o solved -j 2
+  nightferry wcs check products/reduced_*.fits --catalogue gaia.fits
+  nightferry wcs check products/reduced_*.fits --catalogue /data/gaia --max-rms 0.5 --json | jq .offset_east_arcsec
+  nightferry wcs fit products/reduced_*.fits --catalogue /data/gaia -o solved -j 2
   nightferry wcs fit raw.fits --catalogue tycho2.fits --guess 303.2,46.0,10.3 --form tpv --in-place
   nightferry wcs fit raw.fits --index-dir /data/astrometry -o solved
   nightferry wcs convert scamp.fits --to sip -o sip

@@ -6,9 +6,11 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from services.cli.common import emit, progress, say
+
+_FORMS: Final = {"ra_deg": ".5f", "dec_deg": ".5f", "scale_arcsec": ".5g"}
 
 
 def run(
@@ -78,4 +80,4 @@ def _cell(name: str, value: Any) -> str:
         return "-"
     if not isinstance(value, float):
         return str(value)
-    return f"{value:.5f}" if name in {"ra_deg", "dec_deg"} else f"{value:.4g}" if name == "scale_arcsec" else f"{value:.3g}"
+    return f"{value:{_FORMS.get(name, '.3g')}}"

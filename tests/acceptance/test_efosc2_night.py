@@ -229,5 +229,5 @@ def test_bad_files_among_good_ones_are_told_and_the_rest_is_reduced(
     assert "Git LFS pointer" in done.stderr
     assert "the same exposure as" in done.stderr
     assert "flags NOBIAS NOFLAT" in done.stdout
-    assert "1 products" in done.stderr
+    assert "1 product in" in done.stderr
     assert "Traceback" not in done.stderr

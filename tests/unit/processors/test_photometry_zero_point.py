@@ -123,7 +123,7 @@ def test_a_catalogue_of_another_field_is_said() -> None:
     assert "is within 1.5 arcsec" in far.reason
     none = calibrate(sources.take(np.zeros(len(sources), np.bool_)), wcs, catalogue, "r", 30.0)
     assert none.reason == "no sources"
-    with pytest.raises(BadCatalogue, match="no magnitudes in band g; there are r"):
+    with pytest.raises(BadCatalogue, match="no magnitudes in band g; bands whose columns are known: r"):
         calibrate(sources, wcs, catalogue, "g", 30.0)
 
 

@@ -72,7 +72,7 @@ def test_the_same_inputs_give_the_same_bytes_whatever_the_threads(night: Path, t
 def test_a_master_without_its_bias_is_flagged(night: Path, tmp_path: Path) -> None:
     done = run("dark", night, "-o", tmp_path)
     assert "flags NOBIAS" in done.stdout
-    assert "1 masters in" in done.stderr
+    assert "1 master in" in done.stderr
 
 
 def test_a_file_that_is_no_frame_is_told_and_the_others_are_used(night: Path, tmp_path: Path) -> None:
