@@ -7,9 +7,9 @@ packed with nfz; what is timed is what happens when the bundle is there. Everyth
 Rows
 ----
 exposure.total
-    Unpack and verify, all checks, reduction with bias and flat, cosmic rays, seeing and sky, product durably written;
-    seconds. The peer is ccdproc (overscan, trim, uncertainty, bias, gain, flat) and astroscrappy on one detector, times
-    their number: no unpacking, no checks, no product.
+    Unpack and verify, all checks, reduction with bias, flat and bad pixels, cosmic rays, seeing and sky, product
+    durably written; seconds. The peer is ccdproc (overscan, trim, uncertainty, bias, gain, flat) and astroscrappy on
+    one detector, times their number: no unpacking, no checks, no product.
 exposure.unpack, exposure.check, exposure.reduce
     Its parts.
 exposure.detector
@@ -34,13 +34,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.rig.exposure import pack_frame, write_frame, write_master
+from bench.rig.exposure import pack_frame, write_badpix, write_frame, write_master
 from bench.rig.rows import Row, row, show
 from processors.check_frame import check_open_frame, open_frame
 from processors.fits import Frame
 from processors.instrument import load_instruments
 from processors.isr.signature import empty_planes, remove_signature
-from processors.masters.build import Master, read_master
+from processors.masters.build import read_master
 from processors.photometry.quick import quick_look
 from processors.reduction.frame import reduce_frame
 from processors.reduction.inspect import Steps, inspect_detector
@@ -66,11 +66,11 @@ class Exposure:
         write_frame(raw, detectors)
         self.megabytes = raw.stat().st_size / 1e6
         self.bundle = pack_frame(raw, work / "outbox").path
+        write_badpix(work / "badpix.fits", raw, detectors)
         raw.unlink()
-        self.masters: dict[str, Master] = {}
         for kind in ("bias", "flat"):
             write_master(work / f"{kind}.fits", kind, detectors)
-            self.masters[kind] = read_master(work / f"{kind}.fits")
+        self.masters = {kind: read_master(work / f"{kind}.fits") for kind in ("bias", "flat", "badpix")}
 
     def unpack(self) -> Path:
         """The raw frame again, verified."""
@@ -82,12 +82,18 @@ class Exposure:
         """The reduced frame, on the disk."""
         product = self.work / "reduced.fits"
         product.unlink(missing_ok=True)
-        made = reduce_frame(frame, product, self.masters["bias"], self.masters["flat"], threads=CORES, sha256="0" * 64)
+        made = reduce_frame(
+            frame, product, self.masters["bias"], self.masters["flat"], bad_pixels=self.masters["badpix"],
+            threads=CORES, sha256="0" * 64,
+        )  # fmt: skip
         assert len(made.measures) == self.detectors
 
     def planes(self, detector: str) -> list[Any]:
-        """Bias and flat of a detector."""
-        return [self.masters[kind].plane(detector) for kind in ("bias", "flat")]
+        """Bias, flat and bad pixels of a detector."""
+        return [
+            *(self.masters[kind].plane(detector) for kind in ("bias", "flat")),
+            self.masters["badpix"].mask(detector),
+        ]
 
     def run(self) -> dict[str, float]:
         """Seconds of each part."""
@@ -100,13 +106,13 @@ class Exposure:
     def steps(self, frame: Frame) -> dict[str, float]:
         """Milliseconds of the steps of one detector, on one core, the least of some rounds."""
         setup, planes = frame.setups[0], empty_planes(frame.setups[0])
-        bias, flat = self.planes(setup.detector)
+        bias, flat, bad = self.planes(setup.detector)
         least: dict[str, float] = {}
         for _ in range(5):
             found: dict[str, float] = {}
             found["read"], raw = timed(frame.image, setup)
             found["masters"], _ = timed(self.planes, setup.detector)
-            found["signature"], made = timed(remove_signature, raw, setup, bias, flat, out=planes)
+            found["signature"], made = timed(remove_signature, raw, setup, bias, flat, bad, out=planes)
             found["seeing and sky"], _ = timed(quick_look, made.sci, made.mask, 0.26)
             looked, _ = timed(inspect_detector, made, "1", 7.0, 0.26, Steps())
             found["cosmic rays"] = looked - found["seeing and sky"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -102,25 +103,31 @@ def _read_plain(path: Path | str, header: Header) -> Pixels:
                 raw = _bytes(cast(BinaryIO, plain), header)
         else:
             raw = _bytes(file, header)
-    return _scaled(np.frombuffer(raw, dtype=_TYPES[bitpix]).reshape(shape), header)
+    return _scaled(raw.view(_TYPES[bitpix]).reshape(shape), header)
 
 
-def _bytes(file: BinaryIO, header: Header) -> bytes:
+def _bytes(file: BinaryIO, header: Header) -> NDArray[np.uint8]:
     file.seek(header.data_offset)
-    raw = file.read(header.data_size)
-    if len(raw) != header.data_size:
-        raise BadFrame(f"HDU {header.index}: truncated, {len(raw)} of {header.data_size} bytes of pixels")
+    raw = np.empty(header.data_size, np.uint8)
+    view, got = memoryview(raw.data), 0
+    while got < raw.size and (some := cast(io.BufferedReader, file).readinto(view[got:])):
+        got += some
+    if got != raw.size:
+        raise BadFrame(f"HDU {header.index}: truncated, {got} of {header.data_size} bytes of pixels")
     return raw
 
 
 def _scaled(array: NDArray[Any], header: Header) -> Pixels:
+    """Big-endian pixels of the file as native numbers; the array is used up, as fresh memory costs time."""
     scale, zero, blank = header.get("BSCALE", 1), header.get("BZERO", 0), header.get("BLANK")
     if isinstance(scale, str | bool) or isinstance(zero, str | bool) or scale is None or zero is None or scale == 0:
         raise BadFrame(f"HDU {header.index}: BSCALE is {scale!r}, BZERO is {zero!r}")
     if array.dtype == np.dtype(">i2") and scale == 1 and zero == 32768 and not isinstance(blank, int):
-        image = array.view(">u2").astype(np.uint16)
+        image = array.byteswap(inplace=True).view(np.uint16)
         image ^= np.uint16(0x8000)
         return image
+    if array.dtype == np.dtype(">f4") and scale == 1 and zero == 0:
+        return array.byteswap(inplace=True).view(np.float32)
     if array.dtype.kind == "f" and scale == 1 and zero == 0:
         return array.astype(np.float32, order="C")
     values = array.astype(np.float64)

@@ -9,9 +9,11 @@ import numpy as np
 
 from bench.rig.decam import COLUMNS, GAINS, OVERSCAN, PRESCAN, READ_NOISE, detector
 from processors.card_text import Card
-from processors.fits import ProductHDU, write_product
+from processors.fits import ProductHDU, read_image, write_product
+from processors.header import Header, read_headers
 from processors.masters.file import key_cards
 from processors.masters.ref import CalibrationKey
+from processors.planes import Mask
 from processors.provenance import provenance_cards
 from transfer.bundle import Bundle
 from transfer.codecs.registry import codec_named
@@ -37,6 +39,15 @@ def write_frame(path: Path, detectors: int) -> None:
     )
 
 
+def bad_columns(path: Path, header: Header) -> np.ndarray:
+    """Columns of a detector's trimmed image that shine, as a master's bits: what a bad-pixel mask is for."""
+    raw = read_image(path, header)[:HEIGHT, _EDGE:-_EDGE].astype(np.float32)
+    level = np.percentile(raw, 60, axis=0)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint16)
+    mask[:, level > 1.5 * np.median(level)] = np.uint16(Mask.BAD)
+    return mask
+
+
 def _cards(number: int) -> tuple[Card, ...]:
     cards: list[Card] = [("CCDNUM", number, "")]
     for amplifier, (gain, first) in enumerate(zip(GAINS, (_EDGE, _HALF), strict=True)):
@@ -57,6 +68,15 @@ def pack_frame(frame: Path, outbox: Path) -> Bundle:
         [RawFrame.of(frame)], outbox, bundle="exposure", site="summit", route="centre", codec=codec_named("nfz"),
         created=datetime(2025, 3, 1, 5, tzinfo=UTC), previous=None, software="bench",
     )  # fmt: skip
+
+
+def write_badpix(path: Path, frame: Path, detectors: int) -> None:
+    """A bad-pixel master for a frame."""
+    headers = read_headers(frame)[1:]
+    masks = [bad_columns(frame, header) for header in headers[:DIFFERENT]]
+    key = CalibrationKey("badpix", "decam", "20250228", "normal")
+    cards = [*key_cards(key, _DATE), *provenance_cards("badpix", "bench", (), ())]
+    write_product(path, cards, (ProductHDU(f"{n + 1}-MASK", masks[n % len(masks)]) for n in range(detectors)))
 
 
 def write_master(path: Path, kind: str, detectors: int) -> None:
