@@ -111,6 +111,9 @@ def _header_text(file: BinaryIO, index: int, likely: int) -> tuple[bytes, int] |
 
 
 def _parse(raw: bytes, index: int, data_offset: int) -> Header:
+    first = b"XTENSION=" if index else b"SIMPLE  ="
+    if not raw.startswith(first):
+        raise BadFrame(f"HDU {index}: no {first[:8].decode().strip()} card")
     header = Header(raw.decode("latin-1"), index, data_offset)
     header.data_size = _data_size(header)
     return header
@@ -118,9 +121,6 @@ def _parse(raw: bytes, index: int, data_offset: int) -> Header:
 
 def _data_size(header: Header) -> int:
     """Length of the data unit in bytes without fill (FITS Standard 4.0, equations 1, 2 and 5)."""
-    first = "SIMPLE" if header.index == 0 else "XTENSION"
-    if first not in header:
-        raise BadFrame(f"HDU {header.index}: no {first} card")
     bitpix = _count(header, "BITPIX", lowest=-64)
     if bitpix not in {8, 16, 32, 64, -32, -64}:
         raise BadFrame(f"HDU {header.index}: BITPIX is {bitpix}")

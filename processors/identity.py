@@ -118,12 +118,9 @@ def expected_detectors(spec: InstrumentSpec, headers: Sequence[Header]) -> tuple
 
 def has_pixels(header: Header) -> bool:
     """Whether an HDU holds an image of two or more axes, tile-compressed or not."""
-    naxis = header.get("ZNAXIS" if header.get("ZIMAGE") is True else "NAXIS")
-    return (
-        isinstance(naxis, int)
-        and naxis >= 2
-        and (header.get("ZIMAGE") is True or header.get("XTENSION", "IMAGE") == "IMAGE")
-    )
+    tiled = header.get("ZIMAGE") is True
+    naxis = header.get("ZNAXIS" if tiled else "NAXIS")
+    return isinstance(naxis, int) and naxis >= 2 and (tiled or header.get("XTENSION", "IMAGE") == "IMAGE")
 
 
 def identify(spec: InstrumentSpec, headers: Sequence[Header], name: str) -> FrameIdentity:
@@ -170,7 +167,7 @@ def identify(spec: InstrumentSpec, headers: Sequence[Header], name: str) -> Fram
 
 def _card(card: str, headers: Sequence[Header]) -> str | None:
     for header in headers:
-        if card in header and (text := text_of(header[card])):
+        if text := text_of(header.get(card)):
             return text
     return None
 
