@@ -47,14 +47,18 @@ def read_wcs(header: Header) -> WCS | None:
     if any(_TABLES.match(keyword) for keyword in header):
         raise BadFrame(f"{where}: distortion tables are not supported")
     _refuse_frame(header, where)
-    return _build(_tidy(_cards(header, where), where), where)
+    return _build(solution_cards(header), where)
+
+
+def solution_cards(header: Header) -> dict[str, str | int | float]:
+    """The cards of a header's solution, written in one way: one matrix, one distortion, RA first (BadFrame)."""
+    where = f"HDU {header.index}"
+    return _tidy(_cards(header, where), where)
 
 
 def form_of(header: Header) -> str:
     """Form of a header's solution (which `read_wcs` can read) in small letters: tan, sip, tpv, sin, …"""
-    where = f"HDU {header.index}"
-    cards = _tidy(_cards(header, where), where)
-    name = str(cards["CTYPE1"])
+    name = str(solution_cards(header)["CTYPE1"])
     return "sip" if name.endswith("-SIP") else name[5:8].lower()
 
 

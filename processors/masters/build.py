@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from processors.night import iso
 from processors.provenance import InputRef, provenance_cards
 
 __all__ = ["Calibrations", "Master", "MasterKind", "Recipe", "build_master", "read_master"]
+
+_FEWEST_OF_SKY: Final = 3  # frames: among fewer a star cannot be told from the sky
 
 
 def build_master(
@@ -66,7 +69,7 @@ def build_master(
     BadFrame
         The frames do not belong together or cannot be read.
     NoCalibration
-        No usable input is left, or a calibration lacks a detector.
+        No usable input is left, too few for a superflat or fringe frame, or a calibration lacks a detector.
     """
     path, recipe = Path(path), recipe or Recipe(method="median" if kind in SKY_KINDS else "mean")
     key = _common_key(kind, frames)
@@ -75,6 +78,10 @@ def build_master(
     if not chosen:
         why = "; ".join(f"{r.name}: {r.reason}" for r in rejected)
         raise NoCalibration(f"no usable input for a master {kind} ({why})")
+    if kind in SKY_KINDS and len(chosen) < _FEWEST_OF_SKY:
+        raise NoCalibration(
+            f"a master {kind} of {len(chosen)} frames would keep their stars: {_FEWEST_OF_SKY} dithered ones are needed"
+        )
     used = [frames[number] for number in chosen]
     kept_levels = [levels[number] for number in chosen]
     calibrations = Calibrations(

@@ -104,11 +104,13 @@ def check(
 )
 @output_options
 @jobs_option
+@click.option("--explain", "explained", is_flag=True, help="Say which ways were tried, and why this solution.")
 @json_option
 def fit(
     files: tuple[Path, ...], catalogue: Path | None, columns: str | None, no_motion: bool, search_arcsec: float,
     form: Any, order: int, guess: str | None, index_dir: Path | None, time_limit: float,
-    directory: Path | None, in_place: bool, overwrite: bool, ignore_datasum: bool, jobs: int, as_json: bool,
+    directory: Path | None, in_place: bool, overwrite: bool, ignore_datasum: bool, jobs: int, explained: bool,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Find or improve the solutions of each FILE with a catalogue; one that is as good already stays.
 
@@ -127,7 +129,7 @@ def fit(
     )  # fmt: skip
     paths = walk(files)
     output = _output(paths, directory, in_place, (overwrite, ignore_datasum))
-    return run(fit_file, paths, (search, output), jobs, as_json, FITTED)
+    return run(fit_file, paths, (search, output), jobs, as_json, FITTED, explained)
 
 
 @wcs.command("convert", epilog=EXAMPLES)

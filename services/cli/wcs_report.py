@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
 from services.cli.common import emit, progress, say
 
 _FORMS: Final = {"ra_deg": ".5f", "dec_deg": ".5f", "scale_arcsec": ".5g"}
@@ -15,17 +17,22 @@ _FORMS: Final = {"ra_deg": ".5f", "dec_deg": ".5f", "scale_arcsec": ".5g"}
 
 def run(
     work: Callable[..., list[dict[str, Any]]], paths: list[Path], arguments: tuple[Any, ...], jobs: int, as_json: bool,
-    columns: tuple[str, ...],
+    columns: tuple[str, ...], explained: bool = False,
 ) -> int:  # fmt: skip
-    """Do the work, file by file; the exit code is that of the worst."""
+    """Do the work, file by file; the exit code is that of the worst. Reasons are told where they are `explained`."""
     records: list[dict[str, Any]] = []
-    for found in progress(_each(work, paths, arguments, jobs), "solving", len(paths)):
+    left_out = () if explained else ("explain",)
+    for made in progress(_each(work, paths, arguments, jobs), "solving", len(paths)):
+        found = [{key: value for key, value in record.items() if key not in left_out} for record in made]
         records += found
         if as_json:
             for record in found:
                 emit(record)
     if not as_json:
         _show(records, columns)
+        for record in records:
+            for line in record.get("explain", ()):
+                click.echo(f"{Path(record['file']).name} {record['extname']}: {line}".replace(" :", ":"))
     codes = {int(record["exit_code"]) for record in records if "exit_code" in record}
     if any(record.get("verdict") == "error" for record in records):
         codes.add(1)

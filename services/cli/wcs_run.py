@@ -194,6 +194,18 @@ def _measured(found: Agreement) -> Record:
     }
 
 
+def _why(found: Found) -> str:
+    """Why it is this solution."""
+    if not found.cards:
+        return f"{found.method}: stays, a fit to the catalogue predicts left-out stars no better"
+    if found.agreement is None or found.predicted_rms_arcsec is None:
+        return f"{found.method}: the only way that led to a solution"
+    return (
+        f"{found.method}: degree {found.order} predicts left-out stars best, within {found.predicted_rms_arcsec:.3g} "
+        f"arcsec; {found.agreement.matched} of {found.agreement.stars} stars match"
+    )
+
+
 def _checked(path: Path, image: SkyImage, plane: ImagePlane, found: Agreement, max_rms_arcsec: float | None) -> Record:
     verdict, message = "ok", ""
     if not found.references:
@@ -213,6 +225,7 @@ def _fitted(path: Path, image: SkyImage, found: Found) -> Record:
         "form": found.form,
         "order": found.order,
         "predicted_rms_arcsec": found.predicted_rms_arcsec,
+        "explain": [*found.tried, _why(found)],
     }
     record |= _where(found.plane)
     if found.agreement is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,10 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A solution: `method` is header, guess or solve-field; without `cards` the header's own is as good and stays."""
+    """A solution: `method` is header, guess or solve-field; without `cards` the header's own is as good and stays.
+
+    `tried` says why the ways before it led nowhere.
+    """
 
     method: str
     form: str
@@ -66,6 +69,7 @@ class Found:
     agreement: Agreement | None = None
     given: Agreement | None = None
     predicted_rms_arcsec: float | None = None
+    tried: tuple[str, ...] = ()
 
 
 def usable(image: SkyImage) -> WCS | None:
@@ -91,16 +95,15 @@ def solve(image: SkyImage, stars: Stars, catalogue: Catalogue | None, search: Se
     for method, start in _starts(image, wcs, catalogue, search, reasons):
         assert catalogue is not None
         try:
-            return _fitted(method, image, fit_solution(
-                stars, image.shape, catalogue, start, search.form, search.most_order, search.arcsec
-            ), wcs)  # fmt: skip
+            fitted = fit_solution(stars, image.shape, catalogue, start, search.form, search.most_order, search.arcsec)
+            return replace(_fitted(method, image, fitted, wcs), tried=tuple(reasons))
         except NoSolution as error:
             reasons.append(f"{method}: {error}")
     if search.program is None or search.index_dir is None:
         lacking = "not installed" if search.index_dir is not None else "no --index-dir"
         raise NoSolution("; ".join([*reasons, f"solve-field: {lacking}"]))
     try:
-        return _by_solver(image, stars, search, epoch)
+        return replace(_by_solver(image, stars, search, epoch), tried=tuple(reasons))
     except NoSolution as error:
         raise NoSolution("; ".join([*reasons, str(error)])) from error
 

@@ -119,6 +119,20 @@ def find(conn: Connection, kind: str, night: str) -> StoredMaster:
     return found
 
 
+def test_a_master_from_outside_goes_by_the_name_that_it_had(ledger: Ledger, workers: Workers) -> None:
+    sha256 = digest("outside")
+    with ledger.begin() as conn:
+        row = dict(conn.execute(select(calibrations)).mappings().first() or {})
+        row |= {"sha256": sha256, "path": f"/kept/master_flat_r-{sha256[:8]}.fits", "task": None}
+        conn.execute(calibrations.insert().values(**row))
+    with ledger.read() as conn:
+        for words in ("master_flat_r.fits", "master_flat_r", f"master_flat_r-{sha256[:8]}.fits"):
+            assert masters.find_master(conn, "live", words).sha256 == sha256
+        for words in ("flat_r.fits", "master_flat"):
+            with pytest.raises(masters.NoSuchMaster, match="no such master"):
+                masters.find_master(conn, "live", words)
+
+
 def used(conn: Connection, night: str) -> dict[str, str]:
     query = select(task_inputs.c.role, task_inputs.c.sha256).join(tasks, tasks.c.task == task_inputs.c.task)
     rows = conn.execute(query.where(tasks.c.kind == "reduce", tasks.c.night == night))

@@ -75,13 +75,18 @@ def masters_of(conn: Connection, production: str, first: str = "", last: str = O
 
 
 def find_masters(conn: Connection, production: str, text: str) -> list[StoredMaster]:
-    """Masters that a person means by a path, a file's name, or 6 or more digits of a sha256."""
+    """Masters that a person means by a path, a file name (also of before), or 6 or more digits of a sha256."""
     query = select(calibrations).where(calibrations.c.production == production).order_by(calibrations.c.path)
     if "/" in text:
         return _with_certifications(conn, conn.execute(query.where(calibrations.c.path == str(Path(text).absolute()))))
-    named = _with_certifications(
-        conn, conn.execute(query.where(calibrations.c.path.endswith(f"/{text}", autoescape=True)))
-    )
+    stem = text.removesuffix(".fits")
+    rows = conn.execute(query.where(calibrations.c.path.contains(f"/{stem}", autoescape=True)))
+    # one from outside is kept under its name and its sha256 (`services.registry.register`)
+    named = [
+        master
+        for master in _with_certifications(conn, rows)
+        if master.path.endswith((f"/{text}", f"/{stem}-{master.sha256[:8]}.fits"))
+    ]
     if named or not re.fullmatch(r"[0-9a-f]{6,64}", text):
         return named
     return _with_certifications(conn, conn.execute(query.where(calibrations.c.sha256.startswith(text))))

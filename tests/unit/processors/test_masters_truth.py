@@ -181,6 +181,8 @@ def test_a_superflat_of_starry_frames_is_flat_where_the_flat_was_right(night: Ca
     assert np.median(plane) == pytest.approx(1, abs=0.02)
     assert np.percentile(plane, 99.9) < 1 + 6 * np.sqrt(np.median(made.plane("1", "VAR")[known]))  # no star is left
     assert [given.role for given in made.inputs] == ["frame"] * 7 + ["bias", "flat"]
+    with pytest.raises(NoCalibration, match="of 2 frames would keep their stars: 3 dithered ones"):
+        build_master("superflat", taken.of("science")[:2], taken.directory / "two.fits", bias, flat=flat)
 
 
 def test_fringes_are_what_the_sky_has_above_its_smooth_part(night: Callable[..., Night]) -> None:
