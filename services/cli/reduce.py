@@ -49,6 +49,13 @@ Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not 
     help="Band of the catalogue for a filter, where its name is another; may be given several times.",
 )
 @click.option(
+    "--gains",
+    "gains_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Measured gains, for masters too, in place of the headers': what `characterise ptc --json` printed.",
+)
+@click.option(
     "-j", "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Detectors or frames at once."
 )
 @click.option(
@@ -67,6 +74,7 @@ def reduce(
     columns: str | None,
     no_motion: bool,
     bands: tuple[str, ...],
+    gains_file: Path | None,
     jobs: int,
     explained: bool,
     as_json: bool,
@@ -81,6 +89,7 @@ def reduce(
     """
     from processors.instrument import load_instruments
     from processors.reduction.inspect import Steps
+    from services.cli.gains import read_gains
     from services.cli.reduction import Options, Reduction
     from services.cli.reduction_record import Failure
 
@@ -88,7 +97,8 @@ def reduce(
     instruments = load_instruments(instrument_dirs)
     output.mkdir(parents=True, exist_ok=True)
     steps = Steps(cosmics=not no_cosmics, quality=not no_quality)
-    run = Reduction(instruments, Options(output, max_age_days, not no_preview, steps, reference, jobs))
+    gains = {} if gains_file is None else read_gains(gains_file)
+    run = Reduction(instruments, Options(output, max_age_days, not no_preview, steps, reference, jobs, gains))
     found = walk(files)
     failures: list[Failure] = []
     for failure in run.open(progress(found, "opening")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ from processors.catalogue.reference import Reference
 from processors.check_frame import open_frame
 from processors.errors import BadCatalogue, BadFrame, ProcessorError
 from processors.fits import Frame
+from processors.geometry import with_gains
 from processors.header import read_headers
 from processors.instrument import Instruments
 from processors.masters.associate import (
@@ -30,6 +31,7 @@ from processors.preview import write_preview
 from processors.reduction.frame import reduce_frame
 from processors.reduction.inspect import Steps
 from services.cli.common import one_line
+from services.cli.gains import Gains
 from services.cli.reduction_record import Extracted, Failure, PassedOver, Product
 
 Result = Product | Extracted | Failure
@@ -46,6 +48,7 @@ class Options:
     steps: Steps
     reference: Reference | None
     jobs: int
+    gains: Gains = field(default_factory=dict)
 
 
 class Reduction:
@@ -94,7 +97,7 @@ class Reduction:
     def _open(self, path: Path) -> None:
         kind = read_headers(path)[0].get("NFKIND")
         if kind is None:
-            frame = open_frame(path, self._instruments)
+            frame = self._with_gains(open_frame(path, self._instruments))
             one = frame.identity
             twin = self._frames.setdefault((one.instrument, one.night, one.expid, one.detectors), frame)
             if twin is not frame:
@@ -154,7 +157,7 @@ class Reduction:
             made = reduce_frame(
                 frame, path, by_role.get("bias"), by_role.get("flat"), dark=by_role.get("dark"),
                 fringe=by_role.get("fringe"), bad_pixels=by_role.get("badpix"), steps=options.steps,
-                reference=options.reference, threads=threads, software=self._software,
+                gains=self._gains(frame), reference=options.reference, threads=threads, software=self._software,
             )  # fmt: skip
             preview = self._preview(path)
         except BadCatalogue:
@@ -183,6 +186,18 @@ class Reduction:
         if choice is None:
             return Extracted(made, "not there: no arc of this grism and readout among the files")
         return Extracted(made, f"{choice.arc.path.name}: {choice.words}")
+
+    def _gains(self, frame: Frame) -> dict[str, dict[str, float]]:
+        """Measured gains of the frame's detectors, where there are any."""
+        known = {
+            setup.detector: self._options.gains.get((frame.instrument.name, setup.detector)) for setup in frame.setups
+        }
+        return {detector: gains for detector, gains in known.items() if gains}
+
+    def _with_gains(self, frame: Frame) -> Frame:
+        """The frame with measured gains, for masters too: a flat holds the ratio of its amplifiers' gains."""
+        gains = self._gains(frame)
+        return replace(frame, setups=tuple(with_gains(setup, gains.get(setup.detector, {})) for setup in frame.setups))
 
     def _path(self, kind: str, frame: Frame) -> Path:
         identity = frame.identity

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from services.cli.catalogue import catalogue_options, reference_of
-from services.cli.common import json_option
+from services.cli.common import emit, json_option, say
 from services.cli.identify import files_argument, walk
 from services.cli.wcs_report import run
 
@@ -25,6 +25,7 @@ Examples:
   nightferry wcs fit products/reduced_*.fits --catalogue /data/gaia -o solved -j 2
   nightferry wcs fit raw.fits --catalogue tycho2.fits --guess 303.2,46.0,10.3 --form tpv --in-place
   nightferry wcs fit raw.fits --index-dir /data/astrometry -o solved
+  nightferry wcs catalogue gaia/*.fits -o /data/gaia
   nightferry wcs convert scamp.fits --to sip -o sip
 \b
 Exit codes: 0 good, 1 a solution that does not hold, was not found or cannot be converted, 2 usage or a wrong
@@ -130,6 +131,32 @@ def fit(
     paths = walk(files)
     output = _output(paths, directory, in_place, (overwrite, ignore_datasum))
     return run(fit_file, paths, (search, output), jobs, as_json, FITTED, explained)
+
+
+@wcs.command("catalogue", epilog=EXAMPLES)
+@files_argument
+@click.option(
+    "-o", "--output", "directory", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    help="Where the HEALPix files and their index go; made when missing.",
+)  # fmt: skip
+@click.option("--order", type=click.IntRange(0, 12), default=5, show_default=True, help="5: files of 1.8 degrees.")
+@click.option("--columns", metavar="KEY=COLUMN,...", help="Columns, where they have no common names.")
+@json_option
+def catalogue(files: tuple[Path, ...], directory: Path, order: int, columns: str | None, as_json: bool) -> int:
+    """Cut a large reference catalogue (FITS or CSV FILEs with the same columns) into a directory of HEALPix files.
+
+    Of such a directory only the files near an image are read: a whole-sky catalogue costs no more than a small one.
+    """
+    from processors.catalogue.columns import parse_columns
+    from processors.catalogue.cut import cut_catalogue
+
+    stars = cut_catalogue(walk(files), directory, order, None if columns is None else parse_columns(columns))
+    record = {"directory": str(directory), "files": len(stars), "stars": sum(stars.values()), "order": order}
+    if as_json:
+        emit(record)
+    else:
+        say("{stars} stars in {files} files below {directory}".format_map(record))
+    return 0
 
 
 @wcs.command("convert", epilog=EXAMPLES)

@@ -201,6 +201,21 @@ def test_seeing_and_sky_of_the_images(products: Products) -> None:
         assert 20 < measures["cosmics"] < 300
 
 
+def test_measured_gains_stand_in_for_those_of_the_header(products: Products, night: Path, tmp_path: Path) -> None:
+    files = [night / name for kind in ("bias", "skyflat") for name in of_kind(products, kind)["inputs"]]
+    measured = run("characterise", "ptc", *map(str, files), "--json")
+    (tmp_path / "gains").write_text(measured.stdout)
+    (image,) = [r for r in products.values() if r["kind"] == "reduced" and r["product"].endswith("19661.fits")]
+    used = [*files, night / image["inputs"][0]]
+    done = run(
+        "reduce", *map(str, used), "-o", str(tmp_path / "out"), "--no-preview", "--json", "--gains",
+        str(tmp_path / "gains"),
+    )  # fmt: skip
+    again = next(record for record in map(json.loads, done.stdout.splitlines()) if record["kind"] == "reduced")
+    assert fits.getheader(again["product"])["NFGAINS"] == "40"
+    assert again["measures"][0]["sky_e"] / image["measures"][0]["sky_e"] == pytest.approx(1.1835 / 1.1, rel=0.003)
+
+
 def test_spectra_have_wavelengths_and_say_what_is_odd(products: Products) -> None:
     spectra = {r["product"][-10:-5]: r for r in products.values() if r["kind"] == "spectrum"}
     assert set(spectra) == {"17791", "17941", "21591"}

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from processors.astrometry.header_wcs import read_wcs
 from processors.card_text import Card
+from processors.errors import BadCatalogue
 from processors.fits import ProductHDU, write_product
 from processors.header import read_headers
 from services.cli.wcs import wcs
@@ -157,3 +158,25 @@ def test_people_get_a_table(night: tuple[Path, Scene]) -> None:
     )
     assert done.return_value == 1
     assert "both.fits" in done.stdout and "may be chance" in done.stderr
+
+
+def test_a_catalogue_that_was_cut_serves_as_the_whole_one(night: tuple[Path, Scene], tmp_path: Path) -> None:
+    place, sky = night
+    code, (record,), _ = run("catalogue", place / "stars.csv", "-o", tmp_path / "cut", "--order", "6")
+    assert (code, record["stars"], record["order"]) == (0, len(sky.catalogue), 6)
+    whole, cut = (
+        run("check", place / "good.fits", "--catalogue", catalogue)[1][0]
+        for catalogue in (place / "stars.csv", tmp_path / "cut")
+    )
+    assert cut["matched"] == whole["matched"] > 50
+    assert cut["rms_arcsec"] == pytest.approx(whole["rms_arcsec"], rel=1e-6)
+    with pytest.raises(BadCatalogue, match="is there already"):
+        run("catalogue", place / "stars.csv", "-o", tmp_path / "cut")
+
+
+def test_explain_says_why_this_solution(night: tuple[Path, Scene]) -> None:
+    place, _ = night
+    _, (record,), _ = run("fit", place / "good.fits", "--catalogue", place / "stars.csv", "--explain")
+    assert record["explain"][-1].startswith("header: degree ")
+    _, (record,), _ = run("fit", place / "good.fits", "--catalogue", place / "stars.csv")
+    assert "explain" not in record
