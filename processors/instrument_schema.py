@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import zoneinfo
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from processors.limit_schema import CheckName, Limit, Obstype, Range
 from processors.readout_schema import AmplifierSpec, Bleed, Crosstalk, Section
 from processors.schema_base import Regex, Strict, When
 from processors.spectrograph_schema import SpectrographSpec
@@ -26,46 +26,9 @@ __all__ = [
     "When",
 ]
 
-# `flat` is a dome or lamp flat
-Obstype = Literal["bias", "dark", "flat", "skyflat", "science", "standard", "arc", "focus", "test", "unknown"]
-CheckName = Literal[
-    "amplifiers",
-    "bad_values",
-    "checksum",
-    "completeness",
-    "content",
-    "crosstalk",
-    "drift",
-    "ellipticity",
-    "exposure_type",
-    "fluence",
-    "fluence_gradient",
-    "focus",
-    "gain",
-    "header_cards",
-    "master_level",
-    "master_pixels",
-    "mean_level",
-    "night",
-    "noise",
-    "overscan_level",
-    "overscan_step",
-    "pattern_noise",
-    "pointing",
-    "read_noise",
-    "saturation",
-    "seeing",
-    "sky_gradient",
-    "sky_level",
-    "stars",
-]
 
-
-def _range(value: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
-    low, high = value
-    if low is not None and high is not None and low > high:
-        raise ValueError("expected [lowest, highest]")
-    return value
+def _as_limits(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
 
 
 def _as_field(value: Any) -> Any:
@@ -86,13 +49,6 @@ def _timezone(name: str) -> str:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError("expected an IANA time zone such as America/Santiago") from error
     return name
-
-
-def _as_limits(value: Any) -> Any:
-    return [value] if isinstance(value, dict) else value
-
-
-Range = Annotated[tuple[float | None, float | None], AfterValidator(_range)]  # [lowest, highest], null: open
 
 
 class Source(Strict):
@@ -188,16 +144,6 @@ class Detectors(Strict):
     count: str | None = None
     bad_sections: dict[str, tuple[Section, ...]] = Field(default_factory=dict)
     bleed: Bleed | None = None
-
-
-class Limit(Strict):
-    """Ranges of a check from a date on, for some obstypes and filters or for all."""
-
-    since: dt.date = Field(alias="from")
-    obstypes: tuple[Obstype, ...] | None = None
-    filters: tuple[str, ...] | None = None
-    warning: Range | None = None
-    error: Range | None = None
 
 
 class Site(Strict):

@@ -1,4 +1,4 @@
-"""All checks. A new one is a file beside this one, a line here, its name in `instrument_schema.CheckName`, a test."""
+"""All checks. A new one is a file beside this one, a line here, its name in `limit_schema.CheckName`, a test."""
 
 from __future__ import annotations
 
