@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from processors.astrometry.epoch import epoch_of
 from processors.astrometry.header_wcs import read_wcs
@@ -85,7 +85,9 @@ def reduce_detectors(
             return ReducedDetector(setup, made, Measures(setup.detector), cards)
         read_noise_e = max(amplifier.read_noise_e for amplifier in setup.amplifiers)
         measures = inspect_detector(made, setup.detector, read_noise_e, scale, steps)
-        if reference is not None and catalogue is not None:
+        if reference is not None and catalogue is None:
+            measures = replace(measures, reasons=(*measures.reasons, "no header has a solution on the sky"))
+        elif reference is not None and catalogue is not None:
             place = Place(catalogue, reference.band(frame.identity.filter), reference.search_arcsec)
             measures, cards = place_detector(made, measures, scale, frame.identity.exptime_s, cards, place)
         return ReducedDetector(setup, made, measures, cards)

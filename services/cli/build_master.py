@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from services.cli.common import bar, emit, json_option, max_age_option, one_line, plural, say, tell
+from services.cli.common import bar, emit, json_option, max_age_option, one_line, output_option, plural, say, tell
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
@@ -30,14 +30,7 @@ KINDS: Final = ("bias", "dark", "flat", "skyflat", "superflat", "fringe", "badpi
 @click.command("build-master", epilog=EXAMPLES)
 @click.argument("kind", metavar="KIND", type=click.Choice(KINDS))
 @files_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where masters go; made when missing.",
-)
+@output_option("masters")
 @click.option(
     "--method",
     type=click.Choice(["mean", "median"]),

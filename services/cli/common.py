@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SHOWN: Final[list[Console]] = []  # where a progress bar is being drawn, if anywhere
 
@@ -114,3 +116,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | frozenset | set):
         return [_plain(item) for item in value]
     return value
+
+
+def output_option(what: str) -> Callable[[F], F]:
+    """The option that says where products go; `what` they are, in the plural."""
+    return click.option(
+        "-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+        help=f"Where {what} go; made when missing.",
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from services.cli.catalogue import catalogue_options, reference_of
-from services.cli.common import emit, json_option, max_age_option, plural, progress, say, tell
+from services.cli.common import emit, json_option, max_age_option, output_option, plural, progress, say, tell
 from services.cli.identify import files_argument, instruments_option, walk
 
 if TYPE_CHECKING:
@@ -27,14 +27,7 @@ Exit codes: 0 good, 2 usage or a wrong instrument file, 4 a file that could not 
 
 @click.command("reduce", epilog=EXAMPLES)
 @files_argument
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where products go; made when missing.",
-)
+@output_option("products")
 @instruments_option
 @max_age_option
 @click.option("--no-preview", is_flag=True, help="Draw no PNG previews.")
