@@ -16,8 +16,9 @@ from sqlalchemy import Connection, func, select
 
 from processors.simulator.night import simulate_night
 from processors.simulator.options import NightOptions
+from services.core.ledger.alert_schema import alerts
 from services.core.ledger.engine import Ledger, open_ledger
-from services.core.ledger.schema import alerts, frames
+from services.core.ledger.schema import frames
 from services.core.settings import load_settings
 
 TINY = NightOptions(

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from services.core.alert_settings import AlertSettings
+from services.core.condition_settings import ConditionSettings
 from services.core.errors import BadSettings
+from services.core.housekeep_settings import HousekeepSettings
 from services.core.mistakes import mistakes_in
 from services.core.route_settings import PositiveSeconds, RouteSettings
 from services.core.secret import AbsolutePath, Secret, Section
@@ -195,6 +198,9 @@ class Settings(Section):
     conduct: ConductSettings | None = None
     work: WorkSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
+    housekeep: HousekeepSettings | None = None
+    alerts: AlertSettings | None = None
+    conditions: ConditionSettings = ConditionSettings()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Settings:

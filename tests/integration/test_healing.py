@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from services.core.ledger.schema import alerts, frames
+from services.core.ledger.alert_schema import alerts
+from services.core.ledger.schema import frames
 from tests.site import Site
 
 DAEMONS = ("watch", "ship", "receive")

@@ -15,7 +15,7 @@ from services.core.errors import LedgerUnreachable
 from services.core.filesystem import is_network
 from services.core.settings import LedgerSettings
 
-HEAD: Final = "0003"  # the newest file in core/migrations/versions
+HEAD: Final = "0004"  # the newest file in core/migrations/versions
 READING: Final = "nightferry_reading"
 _MIGRATION_LOCK: Final = 7_264_103  # an arbitrary number of our own for pg_advisory_xact_lock
 

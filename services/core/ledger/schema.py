@@ -20,7 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     text,
     true,
 )
@@ -129,18 +128,6 @@ night_manifests = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     UniqueConstraint("site", "night", "revision"),
-)
-
-# What a person must look at, one row per condition.
-alerts = Table(
-    "alerts",
-    metadata,
-    Column("alert", String(200), primary_key=True),
-    Column("severity", Integer, nullable=False),  # 1 a person by day, 2 a person now
-    Column("message", Text, nullable=False),
-    Column("open", Boolean, nullable=False, server_default=false()),
-    Column("raised_at", Double, nullable=False),
-    Column("updated_at", Double, nullable=False),
 )
 
 receipts = Table(
