@@ -39,7 +39,7 @@ test: $(VENV)/.dev
 	deploy/install/test-servers.sh
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -c 'from processors.warm_up import warm_up; warm_up()'  # kernels are compiled once, not by every test process
-	$(BIN)/python -m pytest -m 'not slow' -n 3 --dist worksteal
+	$(BIN)/python -m pytest -m 'not slow' -n 3 --dist worksteal --durations 15
 
 test-slow: $(VENV)/.dev
 	deploy/install/test-servers.sh
