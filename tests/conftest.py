@@ -13,9 +13,13 @@ pytest_plugins = [
     "tests.fixtures.chroot_sshd",
     "tests.fixtures.influx",
     "tests.fixtures.ledger",
+    "tests.fixtures.mosquitto",
     "tests.fixtures.postgres",
     "tests.fixtures.redis",
+    "tests.fixtures.smstools",
+    "tests.fixtures.smtp",
     "tests.fixtures.sshd",
+    "tests.fixtures.twilio",
 ]
 
 REPOSITORY = Path(__file__).parent.parent

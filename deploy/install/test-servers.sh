@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The servers that the tests talk to: sshd, PostgreSQL, InfluxDB, nginx, fpack, solve-field. Installed only when missing, only as root.
+# The servers that the tests talk to: sshd, PostgreSQL, InfluxDB, VictoriaMetrics, nginx, smstools, fpack, solve-field. Installed only when missing, only as root.
 set -euo pipefail
 
 declare -A package=(
@@ -7,7 +7,10 @@ declare -A package=(
     [/usr/lib/postgresql]=postgresql
     [/usr/bin/fpack]=libcfitsio-bin
     [/usr/bin/influxd]=influxdb
+    [/usr/bin/victoria-metrics]=victoria-metrics
+    [/usr/sbin/mosquitto]=mosquitto
     [/usr/sbin/nginx]=nginx-light
+    [/usr/sbin/smsd]=smstools
     [/usr/bin/solve-field]=astrometry.net
 )
 missing=()

@@ -49,7 +49,7 @@ def run_daemon(name: str, config: Path, section: str, body: Body) -> None:
     from services.core.ledger.engine import open_ledger
     from services.core.lockfile import locked
     from services.core.log import set_up_logging
-    from services.core.metrics.spool import Spool
+    from services.core.metrics.spool import open_spool
     from services.core.settings import load_settings
 
     settings = load_settings(config)
@@ -57,13 +57,14 @@ def run_daemon(name: str, config: Path, section: str, body: Body) -> None:
         raise BadSettings((f"{config}: {section}: is missing; `nightferry {name}` needs it",))
     set_up_logging(settings.log, daemon=name, site=settings.site)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
-    daemon = Daemon(name)
+    daemon = Daemon(name, settings.state_dir / "run")
     with contextlib.ExitStack() as stack:
         stack.enter_context(daemon.running())
-        if name in ("watch", "ship") and not stack.enter_context(locked(settings.state_dir / f".{name}.lock")):
+        lock = settings.state_dir / f".{name}.lock"
+        if name in ("watch", "ship", "housekeep") and not stack.enter_context(locked(lock)):
             raise ServiceError(f"another `nightferry {name}` works on {settings.state_dir}")
         ledger = open_ledger(settings.ledger)
-        spool = Spool(settings.metrics_spool, settings.site, settings.metrics.keep_points)
+        spool = open_spool(settings)
         try:
             spool.write("daemon_start", {"started": True}, {"daemon": name})
             body(daemon, settings, ledger, spool)
@@ -156,14 +157,3 @@ def work(config: Path) -> None:
     from services.worker.daemon import WorkerDaemon
 
     run_daemon("work", config, "work", lambda daemon, settings, ledger, _: WorkerDaemon(daemon, settings, ledger).run())
-
-
-@click.command(epilog="\b\nExample:\n  nightferry metrics -c /etc/nightferry/centre.yaml")
-@config_option
-def metrics(config: Path) -> None:
-    """Drain the metrics spool into InfluxDB."""
-    from services.metrics_writer import drain_until_stopped
-
-    run_daemon(
-        "metrics", config, "metrics", lambda daemon, settings, _, spool: drain_until_stopped(daemon, settings, spool)
-    )

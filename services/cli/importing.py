@@ -19,7 +19,7 @@ def run_import(config: Path, directory: Path, as_json: bool) -> int:
     """Take the bundles and night manifests of a directory; exit code 4 when any of them is bad."""
     from services.core.ledger.engine import open_ledger
     from services.core.log import set_up_logging
-    from services.core.metrics.spool import Spool
+    from services.core.metrics.spool import open_spool
     from services.core.settings import load_settings
     from services.receiver.importing import Importer, survey
 
@@ -31,7 +31,7 @@ def run_import(config: Path, directory: Path, as_json: bool) -> int:
     set_up_logging(settings.log.model_copy(update={"level": "warning", "format": "console"}))
     cargo = survey(directory)
     ledger = open_ledger(settings.ledger)
-    spool = Spool(settings.metrics_spool, settings.site, settings.metrics.keep_points)
+    spool = open_spool(settings)
     done: list[Imported] = []
     try:
         importer = Importer(settings, ledger, spool, threading.Event(), say)

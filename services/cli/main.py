@@ -12,6 +12,7 @@ import click
 # verb -> (module below services.cli, one line of help); a verb's module is imported only when the verb is used
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "affected": ("affected", "List every product that was made with a master."),
+    "alerts": ("alerts", "List, acknowledge, mute and test alerts."),
     "audit": ("audit", "Prove that every frame of a night arrived as it was taken."),
     "build-master": ("build_master", "Combine calibration frames into a master; no daemon needed."),
     "certify": ("certify", "Declare a master valid for a range of nights."),
@@ -23,9 +24,14 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "decertify": ("certify", "Withdraw a master, or take its certification back."),
     "demo": ("demo", "Play a night through the whole chain on this host."),
     "endofnight": ("endofnight", "Close a night: reconcile, sign, have it verified."),
+    "hk": ("hk", "Watch the last values of housekeeping against their limits."),
+    "housekeep": ("housekeep", "Daemon: follow housekeeping, judge it by its limits, raise alerts."),
     "identify": ("identify", "Say what raw frames are."),
     "keygen": ("keygen", "Make the key pair that signs a site's nights."),
-    "metrics": ("daemons", "Daemon: drain the metrics spool into InfluxDB."),
+    "limits": ("limits", "Check limits of housekeeping, and replay them over recorded data."),
+    "metrics": ("metrics", "Daemon: drain the metrics spool into InfluxDB; look into the spool."),
+    "night": ("night", "Watch the exposure log, the queues, alerts and daemons."),
+    "notify": ("notify", "Daemon: tell people of alerts by mail and SMS."),
     "pack": ("pack", "Pack files into a bundle with its manifest."),
     "receive": ("daemons", "Daemon: verify what arrives, file it, answer with a receipt."),
     "reduce": ("reduce", "Reduce frames with the calibrations among them; no daemon needed."),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from redis import Redis
 
 from processors.instrument import load_instruments
 from services.conductor.rounds import plan_round
 from services.conductor.rules import rules_of
+from services.conductor.sequences import SequenceNews, sequence_news
+from services.conductor.view import FrameView
 from services.core.daemon import Backoff, Daemon
 from services.core.errors import RedisUnreachable
 from services.core.ledger import centre, planning
@@ -37,6 +40,7 @@ class Conductor:
         self._planned_event = -1
         self._planned_at = float("-inf")
         self._swept_at = float("-inf")
+        self._told: set[SequenceNews] = set()
 
     def run(self) -> None:
         """Conduct until the stop signal."""
@@ -74,6 +78,13 @@ class Conductor:
         self._daemon.beat(f"{frames} frames in view, {len(done.view.tasks)} tasks")
         fields = {"seconds": time.monotonic() - started, "frames": frames, "new": len(done.made.new)}
         self._spool.write("conductor_plan", fields)
+        self._tell_of_sequences(done.view.frames)
+
+    def _tell_of_sequences(self, frames: Iterable[FrameView]) -> None:
+        """Once each; after a restart those in view are told again, as the very same points."""
+        news = set(sequence_news(frames, self._conduct.sequence_quiet_s, now()))
+        self._spool.write_points(item.point for item in sorted(news - self._told, key=lambda item: item.at))
+        self._told = news
 
     def _dispatch(self) -> None:
         with self._ledger.read() as conn:
@@ -92,13 +103,16 @@ class Conductor:
         """Queued tasks that Redis lost, and running tasks whose worker is gone, are made ready again."""
         waiting = self._queues.waiting()
         production = self._rules.production
+        requeued = taken_back = 0
         with self._ledger.begin() as conn:
             for row in centre.tasks_in(conn, production, "queued"):
                 if job_id(row.task, row.attempts) not in waiting and now() - row.updated_at > 1.0:
-                    centre.move_if(conn, row.task, "queued", "ready", now(), "not in Redis any more")
+                    requeued += centre.move_if(conn, row.task, "queued", "ready", now(), "not in Redis any more")
             for row in centre.tasks_in(conn, production, "running"):
                 if row.lease_until is not None and row.lease_until < now():
                     reason = f"worker {row.worker} fell silent"
                     centre.take_back(conn, row.task, now(), self._work.max_attempts, reason)
+                    taken_back += 1
+        self._spool.write("conductor_sweep", {"requeued": requeued, "taken_back": taken_back})
         for queue, depth in self._queues.depths().items():
             self._spool.write("queue", {"depth": depth}, {"queue": queue})

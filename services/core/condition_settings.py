@@ -1,12 +1,183 @@
-"""Settings of the conditions of a site that raise alerts: backlog, silence, disks, queues, daemons, clock."""
+"""Settings of the conditions of a site that raise alerts: transfer, queues, disks, daemons, clock, checks, heartbeats.
+
+Every group may be `null`: then nobody looks. A limit within a group that may be `null` is left out alone.
+"""
 
 from __future__ import annotations
 
+import re
+import zoneinfo
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
 from services.core.route_settings import PositiveSeconds
-from services.core.secret import Section
+from services.core.secret import AbsolutePath, Secret, Section
+
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Severity = Literal[1, 2]
+# The daemons' names, as their verbs.
+DaemonName = Literal["watch", "ship", "receive", "conduct", "work", "housekeep", "notify", "metrics"]
+
+
+def _clock(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ValueError("expected a time of day, 'HH:MM' in quotes")
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("expected a time zone such as UTC or America/Santiago") from None
+    return name
+
+
+TimeOfDay = Annotated[str, AfterValidator(_clock)]
+
+
+class HoursOfDay(Section):
+    """A part of the day in which frames are expected; it may span midnight."""
+
+    start: TimeOfDay
+    end: TimeOfDay
+
+
+class Place(Section):
+    """Where the telescope stands: east longitude, latitude, degrees."""
+
+    longitude_deg: Annotated[float, Field(ge=-180, le=360, allow_inf_nan=False)]
+    latitude_deg: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+
+
+class BacklogCondition(Section):
+    """Frames that were seen and that a route's receiver has not accepted."""
+
+    age_s: PositiveSeconds | None = 1800.0
+    grave_age_s: PositiveSeconds | None = 14_400.0  # severity 2
+    frames: Count | None = None
+
+
+class NoFrameCondition(Section):
+    """No frame for `after_s` while the plan expects some.
+
+    The plan is the first that is given of: `plan`, a file with lines `START END` (UTC, ISO 8601); `hours` of the day in
+    `time_zone`; the sun lower than `sun_below_deg` at `place`. Besides, a sequence in progress always expects its next
+    exposure.
+    """
+
+    after_s: PositiveSeconds = 1800.0
+    severity: Severity = 2
+    plan: AbsolutePath | None = None
+    hours: tuple[HoursOfDay, ...] = ()
+    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    place: Place | None = None
+    sun_below_deg: Annotated[float, Field(ge=-18, le=0)] = -12.0
+
+
+class QueueConditions(Section):
+    """Tasks that wait, fail, or lose their worker."""
+
+    oldest_s: PositiveSeconds | None = 3600.0
+    depth: Count | None = None
+    no_worker_s: PositiveSeconds | None = 120.0
+    failed_within_s: PositiveSeconds | None = 86_400.0
+    leases_lost_per_hour: Count | None = 3
+
+
+class DiskConditions(Section):
+    """Disks that are full, or soon will be."""
+
+    free_fraction: Fraction | None = 0.1
+    grave_free_fraction: Fraction | None = 0.03  # severity 2
+    free_gb: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    full_within_h: Annotated[float, Field(gt=0, le=240)] | None = 6.0
+    free_inodes_fraction: Fraction | None = 0.05
+
+
+class DaemonConditions(Section):
+    """Daemons that are dead, hang, or are started again and again.
+
+    `expect` names those that shall run on this host. Without it a daemon is missed when it ended without having been
+    stopped; with it also when it was stopped, or has never run here.
+    """
+
+    expect: tuple[DaemonName, ...] = ()
+    silent_s: PositiveSeconds = 120.0
+    starting_s: PositiveSeconds = 900.0  # the first start compiles
+    restarts_per_hour: Count | None = 5
+
+
+class ClockConditions(Section):
+    """This host's clock against NTP, against itself, and against the other site."""
+
+    offset_s: PositiveSeconds | None = 0.5
+    unsynchronised_s: PositiveSeconds | None = 3600.0
+    jump_s: PositiveSeconds | None = 2.0
+    other_site_s: PositiveSeconds | None = 30.0
+
+
+class CheckConditions(Section):
+    """Verdicts of the newest frames, one alert per instrument and check.
+
+    A place (detector, amplifier) is bad when `bad` of its last `of_last` exposures of an obstype are; `error` and
+    `warning` are the severities of these verdicts, null for none.
+    """
+
+    bad: Annotated[int, Field(ge=1, le=100)] = 3
+    of_last: Annotated[int, Field(ge=1, le=100)] = 5
+    error: Severity | None = 1
+    warning: Severity | None = None
+    ignore: tuple[str, ...] = ()  # patterns of checks, as in a shell
+    night_s: PositiveSeconds = 50_400.0  # frames older than this belong to a night that is over
+
+    @model_validator(mode="after")
+    def _fit(self) -> CheckConditions:
+        if self.bad > self.of_last:
+            raise ValueError("'bad' cannot be more than 'of_last'")
+        return self
+
+
+class SequenceConditions(Section):
+    """Sequences that fell quiet before they were complete, or are complete and bad."""
+
+    quiet_s: PositiveSeconds = 1800.0
+    bad_fraction: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    forget_s: PositiveSeconds = 86_400.0
+
+
+class HeartbeatConditions(Section):
+    """The other side's sign of life: one every `every_s`; `silent_s` without is an alert.
+
+    `expect` names sites that are missed though they were never heard. `url` is asked for (GET) every minute: a service
+    outside that tells people when this site falls silent.
+    """
+
+    every_s: PositiveSeconds = 60.0
+    silent_s: PositiveSeconds = 600.0
+    expect: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], ...] = ()
+    url: Secret | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> HeartbeatConditions:
+        if self.silent_s < 2 * self.every_s:
+            raise ValueError("'silent_s' must be at least twice 'every_s': one lost sign is no silence")
+        return self
 
 
 class ConditionSettings(Section):
     """Beyond which values a condition is an alert."""
 
     poll_s: PositiveSeconds = 30.0
+    backlog: BacklogCondition | None = BacklogCondition()
+    no_frame: NoFrameCondition | None = NoFrameCondition()
+    quarantined: Count | None = 1
+    queues: QueueConditions | None = QueueConditions()
+    disks: DiskConditions | None = DiskConditions()
+    daemons: DaemonConditions | None = DaemonConditions()
+    clock: ClockConditions | None = ClockConditions()
+    checks: CheckConditions | None = CheckConditions()
+    sequences: SequenceConditions | None = SequenceConditions()
+    heartbeat: HeartbeatConditions | None = HeartbeatConditions()

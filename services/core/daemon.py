@@ -2,7 +2,8 @@
 
 A daemon is a loop that calls `beat()` at every safe point and waits on `wait()`, never on a bare sleep. SIGTERM and
 SIGINT set the stop event; SIGHUP sets the reload event. `beat()` is also the watchdog's food: a loop that hangs
-stops feeding it, and systemd starts the daemon again.
+stops feeding it, and systemd starts the daemon again. Where a run directory is given, it writes the daemon's heartbeat
+file there (`services.core.pulse`), which `nightferry status` and the conditions read.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from services.core.log import get_logger
+from services.core.pulse import Pulse
 
 
 def sd_notify(message: str) -> bool:
@@ -46,7 +49,7 @@ class Daemon:
         Set by SIGHUP: read the settings again where that is possible; whoever does so clears it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, run_dir: Path | None = None) -> None:
         self.name = name
         self.stop = threading.Event()
         self.wake = threading.Event()
@@ -56,6 +59,9 @@ class Daemon:
         self._feed_every_s = watchdog_us / 1e6 / 3 if watchdog_us else 0.0
         self._fed = 0.0
         self._status = ""
+        self._ready = False
+        self._asked_to_stop = False
+        self._pulse = Pulse(run_dir, name) if run_dir is not None else None
 
     def beat(self, status: str | None = None) -> None:
         """Say that the loop is alive; `status` is the line `systemctl status` shows."""
@@ -66,6 +72,8 @@ class Daemon:
         if self._feed_every_s and now - self._fed >= self._feed_every_s:
             self._fed = now
             sd_notify("WATCHDOG=1")
+        if self._pulse is not None:
+            self._pulse.beat(self._status, ready=self._ready)
 
     def wait(self, seconds: float) -> bool:
         """Wait for news, the stop signal or the time; True when the daemon shall stop."""
@@ -82,10 +90,16 @@ class Daemon:
     def ready(self) -> None:
         """Tell systemd and the log that the daemon is up."""
         sd_notify("READY=1")
+        self._ready = True
+        self.beat()
         self.log.info("ready", pid=os.getpid())
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        (self.reload if number == signal.SIGHUP else self.stop).set()
+        if number == signal.SIGHUP:
+            self.reload.set()
+        else:
+            self._asked_to_stop = True
+            self.stop.set()
         self.wake.set()
 
     @contextlib.contextmanager
@@ -93,10 +107,19 @@ class Daemon:
         """Signals on, and the last words on the way out."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        if self._pulse is not None:
+            self._pulse.begin()
+        ended_by: BaseException | None = None
         try:
             yield self
+        except BaseException as error:
+            ended_by = error
+            raise
         finally:
             sd_notify("STOPPING=1")
+            if self._pulse is not None:
+                # What goes wrong on the way out of a stop that was asked for is in the log, and needs nobody.
+                self._pulse.end(None if self._asked_to_stop else ended_by)
             self.log.info("stopped")
 
 

@@ -41,8 +41,21 @@ def _on_this_host(settings: Settings) -> Iterator[str]:
             if not directory.is_dir():
                 yield f"watch.dirs.{index}: expected an existing directory, got {directory}"
     yield from _keys(settings)
+    yield from _conditions(settings)
     yield from _instruments(settings)
     yield from _ledger(settings)
+
+
+def _housekeeping(settings: Settings) -> Iterator[str]:
+    if settings.housekeep is None:
+        return
+    for name, source in settings.housekeep.sources.items():
+        directory = getattr(source, "dir", None)
+        if directory is not None and not directory.is_dir():
+            yield f"housekeep.sources.{name}.dir: expected an existing directory, got {directory}"
+    limits = settings.housekeep.limits
+    if limits is not None and not limits.is_file():
+        yield f"housekeep.limits: expected an existing file, got {limits} (then: nightferry limits check {limits})"
 
 
 def _keys(settings: Settings) -> Iterator[str]:
@@ -65,7 +78,23 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     if settings.redis is not None and settings.redis.password is not None:
         yield "redis.password", settings.redis.password
     if settings.metrics.influxdb is not None:
-        yield "metrics.influxdb.token", settings.metrics.influxdb.token
+        for key, named in settings.metrics.influxdb.secrets.items():
+            yield f"metrics.influxdb.{key}", named
+    yield from _secrets_of_sources(settings)
+    for name, channel in settings.alerts.channels.items() if settings.alerts is not None else ():
+        if channel.url is not None:
+            yield f"alerts.channels.{name}.url", channel.url
+    heartbeat = settings.conditions.heartbeat
+    if heartbeat is not None and heartbeat.url is not None:
+        yield "conditions.heartbeat.url", heartbeat.url
+
+
+def _secrets_of_sources(settings: Settings) -> Iterator[tuple[str, Secret]]:
+    for name, source in settings.housekeep.sources.items() if settings.housekeep is not None else ():
+        for key in ("password", "token"):
+            secret = getattr(source, key, None)
+            if isinstance(secret, Secret):
+                yield f"housekeep.sources.{name}.{key}", secret
 
 
 def _route(name: str, route: RouteSettings) -> Iterator[str]:
@@ -77,6 +106,17 @@ def _route(name: str, route: RouteSettings) -> Iterator[str]:
             yield f"routes.{name}.{key}: expected an existing file, got {path}"
     if route.key_file is not None and route.key_file.is_file() and route.key_file.stat().st_mode & 0o077:
         yield f"routes.{name}.key_file: other users can read {route.key_file}: chmod 600"
+
+
+def _conditions(settings: Settings) -> Iterator[str]:
+    no_frame, daemons = settings.conditions.no_frame, settings.conditions.daemons
+    if no_frame is not None and no_frame.plan is not None and not no_frame.plan.is_file():
+        yield f"conditions.no_frame.plan: expected an existing file, got {no_frame.plan}"
+    sections = {"ship": "routes", "housekeep": "housekeep", "notify": "alerts"}
+    for name in daemons.expect if daemons is not None else ():
+        section = sections.get(name, name)
+        if not getattr(settings, section):
+            yield f"conditions.daemons.expect: {name} cannot run here: the section '{section}' is missing"
 
 
 def _instruments(settings: Settings) -> Iterator[str]:

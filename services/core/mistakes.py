@@ -29,6 +29,8 @@ _WORDS: Final[dict[str, str]] = {
     "string_type": "expected text",
     "too_short": "expected at least {min_length} entry",
     "tuple_type": "expected a list",
+    "union_tag_invalid": "expected the kind to be one of {expected_tags}, got '{tag}'",
+    "union_tag_not_found": "the kind is missing",
 }
 
 
@@ -47,9 +49,25 @@ def mistakes_in(error: ValidationError, file: YamlFile, model: type[BaseModel]) 
 
 def _line(item: Any, file: YamlFile, model: type[BaseModel]) -> str:
     location: Location = tuple(part for part in item["loc"] if part != "[key]")
+    where = file.where(_as_written(location, file.data))
     if item["type"] == "extra_forbidden":
-        return f"{file.where(location)}: unknown key{_suggestion(location, model)}"
-    return f"{file.where(location)}: {words_of(item)}"
+        return f"{where}: unknown key{_suggestion(location, model)}"
+    return f"{where}: {words_of(item)}"
+
+
+def _as_written(location: Location, data: Any) -> Location:
+    """The place as the file has it: pydantic takes the branch of a union, which `kind` tells, for a key."""
+    written: list[str | int] = []
+    here = data
+    for part in location:
+        if isinstance(here, dict) and part not in here and part == here.get("kind"):
+            continue
+        written.append(part)
+        try:
+            here = here[part]
+        except (LookupError, TypeError):
+            here = None
+    return tuple(written)
 
 
 def words_of(item: Any) -> str:
@@ -75,11 +93,20 @@ def _suggestion(location: Location, model: type[BaseModel]) -> str:
 
 def _fields_at(location: Location, model: type[BaseModel]) -> list[str]:
     """Keys that a section knows, found by walking from the top of the model."""
-    here: Any = model
+    here: list[type[BaseModel]] = [model]
     for part in location:
-        models = _models_in(here.model_fields[part].annotation) if part in getattr(here, "model_fields", {}) else []
-        here = models[0] if models else here
-    return sorted(here.model_fields)
+        branch = [one for one in here if part in _kinds(one)] if len(here) > 1 else []
+        below = [found for one in here if part in one.model_fields for found in _models_of(one, str(part))]
+        here = branch or below or here
+    return sorted(here[0].model_fields)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+
+
+def _models_of(model: type[BaseModel], field: str) -> list[type[BaseModel]]:
+    return _models_in(model.model_fields[field].annotation)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

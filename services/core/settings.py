@@ -17,6 +17,7 @@ from services.core.alert_settings import AlertSettings
 from services.core.condition_settings import ConditionSettings
 from services.core.errors import BadSettings
 from services.core.housekeep_settings import HousekeepSettings
+from services.core.metrics_settings import MetricsSettings
 from services.core.mistakes import mistakes_in
 from services.core.route_settings import PositiveSeconds, RouteSettings
 from services.core.secret import AbsolutePath, Secret, Section
@@ -27,12 +28,6 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
         raise ValueError("expected a short name of lower-case letters, digits, '_' and '-'")
     return text
-
-
-def _http_url(url: str) -> str:
-    if not re.match(r"https?://[^/]", url):
-        raise ValueError("expected http://host[:port] or https://host[:port]")
-    return url
 
 
 def _ledger_url(url: str) -> str:
@@ -160,25 +155,6 @@ class WorkSettings(Section):
     cosmics: bool = True
     quality: bool = True
     catalogue: CatalogueSettings | None = None
-
-
-class InfluxSettings(Section):
-    """InfluxDB 2 or 3."""
-
-    url: Annotated[str, AfterValidator(_http_url)]
-    org: str
-    bucket: str
-    token: Secret
-    timeout_s: PositiveSeconds = 10.0
-
-
-class MetricsSettings(Section):
-    """The metrics spool, and where it is drained to (nowhere, until InfluxDB is configured)."""
-
-    batch_points: Annotated[int, Field(ge=1, le=100_000)] = 5000
-    poll_s: PositiveSeconds = 2.0
-    keep_points: Annotated[int, Field(ge=1000)] = 5_000_000
-    influxdb: InfluxSettings | None = None
 
 
 class Settings(Section):

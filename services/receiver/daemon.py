@@ -22,6 +22,7 @@ from services.core.metrics.spool import Spool
 from services.core.queues import connect, hint
 from services.core.settings import Settings
 from services.receiver.filing import Filing
+from services.receiver.heartbeats import Heartbeats
 from services.receiver.leftovers import remove_old_parts
 from services.receiver.lock import inbox_lock
 from services.receiver.nights import Nights
@@ -66,6 +67,10 @@ class Receiver:
             self._receive.night_keys,
             daemon.stop,
             poll_s=self._receive.poll_s,
+            spool=spool,
+        )
+        self._heartbeats = Heartbeats(
+            self._receive.root, ledger, self._receive.night_keys, daemon.stop, self._receive.poll_s
         )
         self._taken = 0
         self._later: dict[str, float] = {}
@@ -94,17 +99,20 @@ class Receiver:
             observer.schedule(_OnManifest(self._daemon), str(root / "inbox"))
             observer.start()
             self._nights.start()
+            self._heartbeats.start()
             self._daemon.ready()
             try:
                 while not self._daemon.stop.is_set():
                     self._housekeep()
                     self._nights.check()
+                    self._heartbeats.check()
                     if self._daemon.wait(self._round()):
                         break
             finally:
                 observer.stop()
                 observer.join(timeout=1)
                 self._nights.join(3.0)
+                self._heartbeats.join(1.0)
 
     def _alive(self) -> None:
         """Called every few MiB: the watchdog is fed, and a stop leaves a large bundle for the next start."""

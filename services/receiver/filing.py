@@ -19,6 +19,7 @@ from services.core.ledger.arrivals import Received
 from services.core.ledger.engine import Ledger, now
 from services.core.ledger.telescope import SeenFrame
 from services.core.log import get_logger
+from services.core.metrics.delay import delay_point
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
 from services.receiver.healing import set_rotten_aside
@@ -64,7 +65,7 @@ class Filing:
         self._identities.clear()
         manifest = self._manifest_text(bundle)
         accepted = accept(self._root, self._archive, bundle, place=self._place, on_frame=self._on_frame)
-        new = self._record(accepted)
+        new, fresh = self._record(accepted)
         receipt = self._receipt(accepted)
         with self._ledger.begin() as conn:
             arrivals.add_receipt(conn, bundle, receipt.verdict, receipt.to_json().decode(), now(), manifest)
@@ -75,8 +76,10 @@ class Filing:
         reasons = [f"{frame.name}: {frame.reason}" for frame in receipt.frames if frame.reason]
         frames = len(receipt.frames)
         level("bundle received", verdict=receipt.verdict, frames=frames, seconds=round(seconds, 3), reasons=reasons)
-        fields = {"frames": frames, "seconds": seconds, "free_bytes": receipt.free_bytes}
+        size = sum(frame.entry.size for frame in accepted.frames if frame.path is not None)
+        fields = {"frames": frames, "bytes": size, "seconds": seconds, "free_bytes": receipt.free_bytes}
         self._spool.write("bundle_received", fields, {"verdict": receipt.verdict})
+        self._spool.write_points(delay_point(dataclasses.asdict(frame), "arrived", now()) for frame in fresh)
         return receipt, new
 
     def status(self) -> ReceiverStatus:
@@ -124,13 +127,15 @@ class Filing:
         with self._ledger.begin() as conn:
             raise_alert(conn, f"archive:{entry.sha256[:16]}", words, now(), severity=2)
 
-    def _record(self, accepted: Accepted) -> list[bytes]:
+    def _record(self, accepted: Accepted) -> tuple[list[bytes], list[FrameIdentity]]:
+        """Write down what came; the arrivals to tell of, and what the frames are that had not come before."""
         filed = [frame for frame in accepted.frames if frame.verdict in GOOD and frame.path is not None]
         came = [
             Received(frame.entry.sha256, frame.entry.packed_sha256, frame.sha256, frame.verdict)
             for frame in accepted.frames
         ]
         told = []
+        fresh = []
         with self._ledger.begin() as conn:
             names = [frame.entry.sha256 for frame in filed if frame.entry.fidelity.lossless]
             superseded = arrivals.quick_looks(conn, names)
@@ -139,13 +144,14 @@ class Filing:
                 seen = _seen(frame, identity)
                 if arrivals.add_arrival(conn, seen, now(), lossless=frame.entry.fidelity.lossless):
                     told.append(_arrival(seen, identity))
+                    fresh.append(identity)
             arrivals.add_received(conn, accepted.bundle, came, now())
             for path in superseded.values():
                 # The lossless form is in the archive: the quick look has served. It goes before the ledger forgets
                 # where it lies; after a crash in between, the bundle is taken again and the ledger follows.
                 (self._archive / path).unlink(missing_ok=True)
                 fsync_dir((self._archive / path).parent)
-        return told
+        return told, fresh
 
     def _receipt(self, accepted: Accepted) -> Receipt:
         status = self.status()

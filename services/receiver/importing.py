@@ -126,7 +126,7 @@ class Importer:
         self._locks = contextlib.ExitStack()
         self._have_lock = False
         self._filing = Filing(settings, ledger, spool, lambda: None)
-        self._nights = Nights(self._root, settings.archive_dir, ledger, settings.receive.night_keys, stop)
+        self._nights = Nights(self._root, settings.archive_dir, ledger, settings.receive.night_keys, stop, spool=spool)
         for directory in (self._root / "inbox", self._root / "receipts", settings.archive_dir):
             directory.mkdir(parents=True, exist_ok=True)
 

@@ -21,9 +21,11 @@ from services.core.ledger import nights
 from services.core.ledger.alerts import raise_alert, resolve_alert
 from services.core.ledger.engine import Ledger, now
 from services.core.log import bound, get_logger
+from services.core.metrics.spool import Spool
 from services.nights.hashing import Stopped
 from services.receiver.letters import Letter, quarantine, read_letter
 from services.receiver.night_check import allowed_hashes, archive_fault, entries_of, ledger_fault, sender_fault
+from services.receiver.night_points import tell_night
 from transfer.durable import make_dirs, remove, write_whole
 from transfer.errors import TransferError
 from transfer.night import NightManifest, parse_stem
@@ -49,6 +51,7 @@ class Nights:
         *,
         poll_s: float = 2.0,
         beat: Callable[[], None] = lambda: None,
+        spool: Spool | None = None,
     ) -> None:
         self._root = root
         self._archive = archive
@@ -57,6 +60,7 @@ class Nights:
         self._stop = stop
         self._poll_s = poll_s
         self._beat = beat
+        self._spool = spool
         self._log = get_logger()
         self._later: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="nights", daemon=True)
@@ -151,16 +155,7 @@ class Nights:
         self._answer(answer)
         remove(letter.path)
         seconds = time.monotonic() - started
-        level = self._log.error if holes else self._log.info
-        level(
-            "night verified",
-            verdict=answer.verdict,
-            frames=answer.frames,
-            holes=len(holes),
-            bytes=size,
-            seconds=round(seconds, 3),
-            warnings=list(answer.warnings),
-        )
+        tell_night(answer, size, seconds, self._log, self._spool)
         return answer
 
     def _conflict(self, letter: Letter, manifest: NightManifest) -> str | None:

@@ -10,13 +10,13 @@ from services.core.errors import LedgerUnreachable
 from services.core.ledger.alerts import raise_alert, resolve_alert
 from services.core.ledger.engine import Ledger, now
 from services.core.log import get_logger
-from services.core.metrics.line import Field
 from services.core.metrics.spool import Spool
 from services.core.route_settings import RouteSettings
 from services.core.settings import Settings
 from services.routes.book import RouteBook
 from services.routes.pressure import Pressure, Word, judge
 from services.routes.throttle import Throttle
+from services.shipper.herald import Herald
 from services.watcher.outbox import outbox_dir
 from transfer.remotes.base import Remote
 from transfer.remotes.open import open_remote
@@ -44,6 +44,7 @@ class RouteContext:
         self.undoing = threading.Lock()  # both threads throw packed copies away
         self.kept = settings.state_dir / "quarantine" / "bundles"
         self.throttle = Throttle(self._limit, stop)
+        self.herald = Herald(name, settings, ledger)
         self._pressure = Pressure()
 
     @property
@@ -81,7 +82,7 @@ class RouteContext:
         return pressure
 
     def alert(self, about: str, message: str, severity: int = 1) -> None:
-        """Raise an alert of this route; it is logged, and a metric, when it is new."""
+        """Raise an alert of this route; it is logged when it is new (points of alerts are the notify daemon's)."""
         try:
             with self.ledger.begin() as conn:
                 new = raise_alert(conn, f"route:{self.name}:{about}", message, now(), severity)
@@ -90,8 +91,6 @@ class RouteContext:
             return
         if new:
             self.log.error("alert", about=about, message=message)
-            fields: dict[str, Field] = {"message": message, "severity": severity}
-            self.spool.write("alert", fields, {"route": self.name, "about": about.split(":", maxsplit=1)[0]})
 
     def resolve(self, about: str) -> None:
         """The condition is over."""

@@ -61,6 +61,7 @@ class Settler:
                     if not isinstance(error, TransferError | LedgerUnreachable | OSError):
                         ctx.log.exception("defect")
                     self._close()
+                    ctx.herald.in_vain()
                     if isinstance(error, HostKeyMismatch):
                         ctx.alert("host_key", f"{error}: no receipts until known_hosts changes", severity=2)
                     pause_s = min(self._backoff.next_s(), ctx.route.backoff_max_s)
@@ -91,8 +92,10 @@ class Settler:
             self._read_back(_to_ask(sent))
             return ctx.route.poll_s
         asked = _to_ask([*sent, *held])
-        if asked or (ctx.route.pressure and self._status_due()):
+        if asked or self._status_due() or ctx.herald.due():
             remote = self._connected()
+            if ctx.herald.due():
+                ctx.herald.call(remote)
             self._hear_status(remote)
             answers = fetch_receipts(remote, [row.bundle for row in asked]) if asked else {}
             until = time.monotonic() + TURN_S
@@ -121,11 +124,13 @@ class Settler:
             self._settle(row.bundle, receipt)
 
     def _status_due(self) -> bool:
+        if not self._ctx.route.pressure and not self._ctx.herald.listens:
+            return False
         every_s = 5.0 if self._ctx.pressure().pause else 30.0
         return time.monotonic() - self._status_at >= every_s
 
     def _hear_status(self, remote: Remote) -> None:
-        if not self._ctx.route.pressure or not self._status_due():
+        if not self._status_due():
             return
         self._status_at = time.monotonic()
         try:
@@ -134,7 +139,8 @@ class Settler:
         except BadDocument as error:
             self._ctx.log.error("the receiver's status is not readable", reason=str(error))
             return
-        if status is not None:
+        self._ctx.herald.heard(status)
+        if status is not None and self._ctx.route.pressure:
             self._ctx.word = Word(now(), status.free_bytes, status.queue_depth, status.oldest_task_s)
             self._ctx.news.set()
 

@@ -19,6 +19,7 @@ from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, now
 from services.core.ledger.telescope import SeenFrame
 from services.core.log import get_logger
+from services.core.metrics.delay import delay_point
 from services.core.metrics.spool import Point, Spool
 from services.watcher.intake import NotYet, Stopped, explain, take_in
 from services.watcher.notes import Notes
@@ -179,6 +180,8 @@ class Recorder:
             fields = {"bytes": frame.size, "seconds": each.seconds, "duplicate": not fresh}
             tags = {"instrument": frame.identity["instrument"], "obstype": frame.identity["obstype"]}
             points.append(Point("frame_seen", fields, tags, at()))
+            if fresh:
+                points.append(delay_point(frame.identity, "seen", now()))
         self._spool.write_points(points)
 
     def _tell(self, outcome: Outcome) -> None:

@@ -19,6 +19,7 @@ from processors.masters.file import Master, read_master
 from processors.masters.ref import ROLES, calibration_key, key_of
 from services.core.ledger import centre, history
 from services.core.ledger.engine import open_ledger
+from services.core.metrics.delay import delay_point
 from services.core.settings import Settings
 from services.worker.quality import log_results, qa_points, qa_rows
 from services.worker.tasks import Input, Outcome, advance_if, tags_of
@@ -36,11 +37,14 @@ def check(row: Row, inputs: list[Input], settings: Settings, instruments: Instru
     log_results(results, log)
     log.info("%s: %s", item.path.name, dict(Counter(result.verdict for result in results)))
 
+    points = qa_points(results, frame, row.production)
+
     def settle(conn: Connection, now: float) -> None:
         centre.set_qa(conn, row.task, qa_rows(results, item.sha256))
-        advance_if(conn, item.sha256, "arrived", "checked", now)
+        if advance_if(conn, item.sha256, "arrived", "checked", now):
+            points.append(delay_point(asdict(frame.identity), "checked", now))
 
-    return Outcome(settle, tags_of(frame), qa_points(results, frame, row.production))
+    return Outcome(settle, tags_of(frame), points)
 
 
 def _stored_masters(conn: Connection, production: str, frame: Frame) -> dict[str, tuple[str, str]]:

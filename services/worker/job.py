@@ -22,7 +22,7 @@ from services.core.ledger import centre
 from services.core.ledger.engine import Ledger, now, open_ledger
 from services.core.ledger.states import advance
 from services.core.log import bound, get_logger
-from services.core.metrics.spool import Spool
+from services.core.metrics.spool import Spool, open_spool
 from services.core.settings import Settings, WorkSettings
 from services.worker.kinds import KINDS
 from services.worker.tasklog import task_log
@@ -53,7 +53,7 @@ def run_task(task: str) -> None:
     assert work is not None
     # Opened in the job's own process: connections do not survive a fork.
     ledger = open_ledger(context.settings.ledger)
-    spool = Spool(context.settings.metrics_spool, context.settings.site, context.settings.metrics.keep_points)
+    spool = open_spool(context.settings)
     try:
         with bound(task=task):
             _claimed(task, context, work, ledger, spool)

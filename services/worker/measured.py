@@ -9,9 +9,9 @@ from processors.catalogue.reference import Reference
 from processors.fits import Frame
 from processors.reduction.inspect import Steps
 from processors.reduction.measures import Measures
+from services.core.metrics.delay import observed_ns
 from services.core.metrics.spool import Point
 from services.core.settings import WorkSettings
-from services.worker.quality import observed_ns
 from services.worker.tasks import tags_of
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from processors.checks.result import CheckResult
 from processors.fits import Frame
+from services.core.metrics.delay import observed_ns
 from services.core.metrics.spool import Point
 from services.worker.tasks import tags_of
 
@@ -57,10 +57,3 @@ def qa_points(results: Sequence[CheckResult], frame: Frame, production: str) -> 
         fields = {"value": float(result.value), "verdict": result.verdict, "expid": frame.identity.expid}
         points.append(Point("qa", fields, {**common, **tags}, time_ns))
     return points
-
-
-def observed_ns(date_obs: str) -> int:
-    """Start of an exposure (ISO, UTC) in nanoseconds since 1970."""
-    start = datetime.fromisoformat(date_obs)
-    start = start if start.tzinfo else start.replace(tzinfo=UTC)
-    return round(start.timestamp() * 1e6) * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from processors.masters.build import Master
 from processors.preview import write_preview
 from processors.reduction.frame import Reduced, reduce_frame
 from services.core.ledger import centre
+from services.core.metrics.delay import delay_point
 from services.core.settings import Settings, WorkSettings
 from services.core.version import SOFTWARE
 from services.worker.measured import measure_points, reference_of, steps_of
@@ -51,14 +53,18 @@ def reduction(
         item, frame, directory / f"{stem}-spectrum.fits", masters, row.production, settings, instruments, log
     )
 
+    points = measure_points(made.measures, frame, row.production)
+    if extracted is not None:
+        points.append(extracted.point)
+
     def settle(conn: Connection, now: float) -> None:
         centre.add_products(conn, row.task, products, now)
         if extracted is not None:
             extracted.settle(conn, row.task, now)
-        advance_if(conn, item.sha256, "checked", "reduced", now)
+        if advance_if(conn, item.sha256, "checked", "reduced", now):
+            points.append(delay_point(asdict(frame.identity), "reduced", now))
 
-    points = measure_points(made.measures, frame, row.production)
-    return Outcome(settle, tags_of(frame), points if extracted is None else [*points, extracted.point])
+    return Outcome(settle, tags_of(frame), points)
 
 
 def _reduced(

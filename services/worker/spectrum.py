@@ -23,11 +23,11 @@ from processors.spectra.choose_arc import choose_arc
 from services.core.ledger import arcs, centre
 from services.core.ledger.arcs import StoredArc
 from services.core.ledger.engine import open_ledger
+from services.core.metrics.delay import observed_ns
 from services.core.metrics.line import Field
 from services.core.metrics.spool import Point
 from services.core.settings import Settings
 from services.core.version import SOFTWARE
-from services.worker.quality import observed_ns
 from services.worker.tasks import Input, product, tags_of
 
 _NO_SPECTRUM: Final = "NOSPECTRUM"

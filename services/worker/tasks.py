@@ -25,7 +25,10 @@ RAW: Final = frozenset({"frame", "reference"})
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task leaves behind. `settle` writes it down, in the transaction that makes the task done."""
+    """What a task leaves behind.
+
+    `settle` writes it down, in the transaction that makes the task done; it may add to `points`, which go out after it.
+    """
 
     settle: Callable[[Connection, float], None]
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -102,10 +105,12 @@ def product(path: Path, kind: str) -> centre.Product:
         return centre.Product(str(path), hashlib.file_digest(file, "sha256").hexdigest(), kind)
 
 
-def advance_if(conn: Connection, sha256: str, came_from: str, to: str, now: float) -> None:
-    """Move a frame on, unless an earlier run of the task has done so."""
-    if centre.frame_state(conn, sha256) == came_from:
-        advance(conn, "frame", sha256, to, now=now)
+def advance_if(conn: Connection, sha256: str, came_from: str, to: str, now: float) -> bool:
+    """Move a frame on, unless an earlier run of the task has done so; whether it was moved."""
+    if centre.frame_state(conn, sha256) != came_from:
+        return False
+    advance(conn, "frame", sha256, to, now=now)
+    return True
 
 
 def tags_of(frame: Frame) -> dict[str, str]:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from services.core.ledger.schema import frames as frames_table
 from tests.fixtures.disk import small_disk_at
 from tests.fixtures.sshd import PrivateSshd, new_key
 from tests.site import Site
+from tests.spooled import spooled
 
 DAEMONS = ("watch", "ship", "receive")
 
@@ -57,9 +57,7 @@ def sizes_of_bundles(site: Site) -> list[int]:
 
 
 def metrics(site: Site, measurement: str) -> list[str]:
-    with sqlite3.connect(site.state / "metrics.sqlite") as connection:
-        lines = [row[0] for row in connection.execute("SELECT line FROM points ORDER BY id")]
-    return [line for line in lines if line.startswith(f"{measurement},")]
+    return spooled(site.state / "metrics.sqlite", measurement)
 
 
 def test_modes_are_switched_while_frames_come(sites: list[Site], tmp_path: Path, frames: list[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sqlalchemy import select
 from services.core.ledger.registry_schema import made_from
 from services.core.ledger.schema import calibrations, frames, products, tasks
 from tests.site import Site
+from tests.spooled import spooled
 
 BIASES, FLATS, ARC, SCIENCE = slice(0, 5), slice(5, 8), slice(8, 9), slice(9, 11)
 
@@ -65,10 +65,7 @@ def reduced(site: Site, count: int) -> list[tuple[str, str]]:
 
 def points(site: Site) -> list[str]:
     """Points of measurement `spectrum` in the metrics' spool."""
-    with sqlite3.connect(site.centre / "state/metrics.sqlite") as spool:
-        rows = [str(row[0]) for row in spool.execute("SELECT line FROM points ORDER BY id")]
-    spool.close()
-    return [row for row in rows if row.startswith("spectrum,")]
+    return spooled(site.centre / "state/metrics.sqlite", "spectrum")
 
 
 def logs(site: Site) -> str:
@@ -101,6 +98,8 @@ def test_a_long_slit_night_gets_its_first_spectra(site: Site, night: list[Path])
             assert list(conn.execute(used).scalars()) == ["arc"]
     told = points(site)
     assert len(told) == 2
+    delays = " ".join(spooled(site.centre / "state/metrics.sqlite", "delay"))
+    assert [delays.count(f" {step}_s=") for step in ("arrived", "checked", "reduced")] == [11, 11, 2]
     for point in told:
         assert "filter=Gr#3,instrument=efosc2,obstype=science,production=live" in point
         for name in ("wavelength_rms_a=", "lines=10", "signal_to_noise=", "sky_residual_a=", "made=true"):

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from services.core.ledger import telescope
 from tests.site import Site
+from tests.spooled import spooled
 from tests.unit.transfer.frames import card, header
 
 BURST = 20_000
@@ -52,17 +52,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
 def points(site: Site, measurement: str) -> list[str]:
     """Points of a measurement in the metrics spool."""
-    spool = site.state / "metrics.sqlite"
-    if not spool.exists():
-        return []
-    connection = sqlite3.connect(spool)
-    try:
-        rows = connection.execute("SELECT line FROM points WHERE line LIKE ?", (f"{measurement},%",)).fetchall()
-    except sqlite3.OperationalError:  # it is just being made
-        rows = []
-    finally:
-        connection.close()
-    return [line for (line,) in rows]
+    return spooled(site.state / "metrics.sqlite", measurement)
 
 
 def folders(camera: Path) -> None:

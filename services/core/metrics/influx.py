@@ -1,81 +1,171 @@
-"""The writer that drains the spool into InfluxDB. Replays are harmless: same series and same nanosecond overwrite."""
+"""The way to a server that takes line protocol: one post, one answer.
+
+Versions 2 and 3 and VictoriaMetrics go through influxdb-client, version 1 through its own `/write`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode
 
 from services.core.errors import ServiceError
-from services.core.metrics.spool import Spool
-from services.core.settings import InfluxSettings
+from services.core.metrics_settings import InfluxSettings
 
-_OURS_TO_MEND: Final = frozenset({400, 413, 422})
+_PLAIN: Final = "text/plain; charset=utf-8"
 
 
 class InfluxUnreachable(ServiceError):
-    """InfluxDB does not answer, or will not let us in: points wait in the spool."""
+    """InfluxDB does not answer, or will not let us in: points wait in the spool.
+
+    `retry_after_s` is what the server asks for, 0 when it does not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
-class InfluxWriter:
-    """Drains one spool into one bucket."""
+@dataclass(frozen=True)
+class Answer:
+    """What the server said to a post: its status, its words, and how long to wait if it says that."""
 
-    def __init__(self, settings: InfluxSettings, batch_points: int) -> None:
-        from influxdb_client import InfluxDBClient
-        from influxdb_client.client.write_api import SYNCHRONOUS
+    status: int
+    body: bytes
+    retry_after_s: float = 0.0
 
-        self._settings = settings
-        self._batch = batch_points
-        self._client = InfluxDBClient(
-            url=settings.url,
-            token=settings.token.read(),
-            org=settings.org,
-            timeout=int(settings.timeout_s * 1000),
-            enable_gzip=True,
-        )
-        self._api = self._client.write_api(write_options=SYNCHRONOUS)
 
-    def drain(self, spool: Spool) -> int:
-        """Deliver one batch, oldest first; how many points left the spool (0: nothing was waiting).
+class Post(Protocol):
+    """A way to post one gzip member of lines; may be repeated, the same points overwrite themselves."""
+
+    def post(self, body: bytes) -> Answer:
+        """Post.
 
         Raises
         ------
         InfluxUnreachable
-            Nothing was delivered; try again later.
+            No answer came; the points may or may not have been taken.
         """
-        rows = spool.oldest(self._batch)
-        if rows:
-            self._deliver(spool, rows)
-        return len(rows)
+        ...
 
-    def _deliver(self, spool: Spool, rows: Sequence[tuple[int, str]]) -> None:
-        """Deliver rows; a batch that is rejected is halved until the one bad point stands alone and is set aside."""
-        reason = self._post([text for _, text in rows])
-        if reason is None:
-            spool.forget([point for point, _ in rows])
-        elif len(rows) == 1:
-            spool.set_aside(*rows[0], reason)
-        else:
-            middle = len(rows) // 2
-            self._deliver(spool, rows[:middle])
-            self._deliver(spool, rows[middle:])
+    def close(self) -> None:
+        """Give the connections back."""
+        ...
 
-    def _post(self, lines: Sequence[str]) -> str | None:
-        """Post lines; None when taken, the reason when InfluxDB says that they are wrong."""
+
+def post_to(settings: InfluxSettings) -> Post:
+    """The way to the server of the settings.
+
+    Raises
+    ------
+    BadSettings
+        A secret cannot be read.
+    """
+    return VersionOne(settings) if settings.version == 1 else ByClient(settings)
+
+
+class ByClient:
+    """Version 2's `/api/v2/write` by influxdb-client."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        from influxdb_client import InfluxDBClient
+        from influxdb_client.service.write_service import WriteService
+
+        self._url = settings.url
+        self._org = settings.org or ""
+        self._bucket = settings.bucket or ""
+        # The client's own gzip is not asked for: it packs at level 9, and what lies in the spool is packed already.
+        self._client = InfluxDBClient(
+            url=settings.url,
+            token=settings.token.read() if settings.token is not None else None,
+            org=self._org,
+            timeout=int(settings.timeout_s * 1000),
+            ssl_ca_cert=str(settings.ca_file) if settings.ca_file is not None else None,
+        )
+        self._client.api_client.default_headers.update(login_of(settings))
+        self._service = WriteService(self._client.api_client)
+
+    def post(self, body: bytes) -> Answer:
+        """As the protocol says."""
         from influxdb_client.rest import ApiException
         from urllib3.exceptions import HTTPError
 
-        settings = self._settings
         try:
-            self._api.write(bucket=settings.bucket, org=settings.org, record="\n".join(lines), write_precision="ns")
+            self._service.post_write(
+                org=self._org,
+                bucket=self._bucket,
+                body=body,
+                precision="ns",
+                content_encoding="gzip",
+                content_type=_PLAIN,
+            )
         except ApiException as error:
-            if error.status in _OURS_TO_MEND:
-                return f"{error.status} {error.reason}: {error.body}"[:500]
-            raise InfluxUnreachable(f"InfluxDB {settings.url}: {error.status} {error.reason}") from error
+            return _answer(error.status, error.body, error.headers)
         except (HTTPError, OSError) as error:
-            raise InfluxUnreachable(f"InfluxDB {settings.url}: {error}") from error
-        return None
+            raise InfluxUnreachable(f"InfluxDB {self._url}: {error}") from error
+        return Answer(204, b"")
 
     def close(self) -> None:
-        """Close the connections."""
-        self._api.close()
+        """As the protocol says."""
         self._client.close()
+
+
+class VersionOne:
+    """Version 1's `/write`."""
+
+    def __init__(self, settings: InfluxSettings) -> None:
+        import urllib3
+
+        query = {"db": settings.database, "precision": "ns"}
+        if settings.retention_policy is not None:
+            query["rp"] = settings.retention_policy
+        self._url = settings.url
+        self._write = f"{settings.url}/write?{urlencode(query)}"
+        self._headers = {"Content-Encoding": "gzip", "Content-Type": _PLAIN, **login_of(settings)}
+        ca_file = str(settings.ca_file) if settings.ca_file is not None else None
+        self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ca_certs=ca_file)
+
+    def post(self, body: bytes) -> Answer:
+        """As the protocol says."""
+        from urllib3.exceptions import HTTPError
+
+        try:
+            answer = self._pool.request("POST", self._write, body=body, headers=self._headers)
+        except (HTTPError, OSError) as error:
+            raise InfluxUnreachable(f"InfluxDB {self._url}: {error}") from error
+        return _answer(answer.status, answer.data, answer.headers)
+
+    def close(self) -> None:
+        """As the protocol says."""
+        self._pool.clear()
+
+
+def login_of(settings: InfluxSettings) -> dict[str, str]:
+    """The header that lets us in, if the settings name a token, or user and password.
+
+    Raises
+    ------
+    BadSettings
+        A secret cannot be read.
+    """
+    if settings.token is not None:
+        return {"Authorization": f"Token {settings.token.read()}"}
+    if settings.user is not None and settings.password is not None:
+        return {"Authorization": _basic(settings.user, settings.password.read())}
+    return {}
+
+
+def _basic(username: str, password: str) -> str:
+    import base64
+
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def _answer(status: Any, body: Any, headers: Any) -> Answer:
+    data = body if isinstance(body, bytes) else str(body or "").encode()
+    try:
+        wait_s = float((headers or {}).get("Retry-After", 0.0))
+    except ValueError:
+        wait_s = 0.0  # a date: our own pauses will do
+    return Answer(int(status or 0), data, wait_s if math.isfinite(wait_s) else 0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 Field = float | int | bool | str
 
@@ -25,27 +26,48 @@ def line(measurement: str, tags: Mapping[str, str], fields: Mapping[str, Field],
     time_ns : int
         Nanoseconds since 1970 UTC.
     """
-    written = [f"{_key(name)}={text}" for name, value in sorted(fields.items()) if (text := _field(value)) is not None]
+    written = [
+        f"{escaped_key(name)}={text}" for name, value in sorted(fields.items()) if (text := _field(value)) is not None
+    ]
     if not written:
         return None
-    head = [_escape(measurement, ", ")]
-    head += [f"{_key(name)}={_key(value)}" for name, value in sorted(tags.items()) if value]
-    return f"{','.join(head)} {','.join(written)} {time_ns}"
+    return f"{head(measurement, tags)} {','.join(written)} {time_ns}"
+
+
+def head(measurement: str, tags: Mapping[str, str]) -> str:
+    """Measurement and tags of a line, what stands before its first space."""
+    found = [f"{escaped_key(name)}={escaped_key(value)}" for name, value in sorted(tags.items()) if value]
+    return ",".join([escaped_measurement(measurement), *found])
+
+
+def escaped_text(text: str) -> str:
+    """A string field's value, without its quotes."""
+    return _CONTROL.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+@lru_cache(maxsize=4096)
+def escaped_key(text: str) -> str:
+    """A tag's name or value, or a field's name."""
+    return _escape(text, ",= ")
+
+
+@lru_cache(maxsize=1024)
+def escaped_measurement(text: str) -> str:
+    """A measurement's name. A line that begins with '#' would be a comment, which the server drops without a word."""
+    name = _escape(text, ", ")
+    return f"_{name[1:]}" if name.startswith("#") else name
 
 
 def _field(value: Field) -> str | None:
+    if hasattr(value, "item"):
+        value = value.item()  # one of numpy's
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return f"{value}i"
     if isinstance(value, float):
         return repr(float(value)) if math.isfinite(value) else None
-    text = _CONTROL.sub(" ", value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
-
-
-def _key(text: str) -> str:
-    return _escape(text, ",= ")
+    return f'"{escaped_text(value)}"'
 
 
 def _escape(text: str, special: str) -> str:

@@ -1,7 +1,7 @@
-"""The metrics spool: points lie on the disk first, and leave it only when InfluxDB has them.
+"""The metrics spool: points lie on the disk first, and leave it only when the server has them.
 
-One SQLite file per host, shared by all daemons. A point that cannot be written must never stop a frame: errors are
-logged and counted, not raised.
+One SQLite file per host, shared by all daemons and by programs that record with a `Monitor`. Nothing is gathered in the
+process: what `write` returns from is in the file, also when the process is killed the moment after.
 """
 
 from __future__ import annotations
@@ -9,17 +9,29 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from services.core.errors import ServiceError
 from services.core.log import get_logger
+from services.core.metrics.blocks import BLOCK_POINTS, Block, blocks_of
+from services.core.metrics.layout import open_file
 from services.core.metrics.line import Field, line
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS points (id INTEGER PRIMARY KEY AUTOINCREMENT, line TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS rejected (id INTEGER PRIMARY KEY, line TEXT NOT NULL, reason TEXT NOT NULL);
-"""
+if TYPE_CHECKING:
+    from services.core.settings import Settings
+
+KEEP_POINTS: Final = 100_000_000
+KEEP_BYTES: Final = 2_000_000_000
+# How far below its bounds a spool that has run full is brought, so that it is not trimmed at every point.
+_TRIMMED: Final = 0.98
+
+
+class SpoolUnwritable(ServiceError):
+    """The spool's file cannot be written (disk full, no permission, locked for too long): nothing was recorded."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +44,34 @@ class Point:
     time_ns: int | None = None
 
 
-class Spool:
-    """Append points; take the oldest; forget what was delivered."""
+@dataclass(frozen=True)
+class Recorded:
+    """A calculation of an observation that is done: what `Monitor.check` asks for. `tags` is sorted JSON."""
 
-    def __init__(self, path: Path, site: str, keep_points: int = 5_000_000) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._site = site
-        self._keep = keep_points
+    log: str
+    field: str
+    observation: str
+    tags: str
+    points: int
+    at: float
+
+
+class Spool:
+    """Append points. What takes them out again is in `drainage`.
+
+    When the server stays away for longer than the spool can hold (`keep_points`, `keep_bytes` of what lies in it), the
+    oldest points go, and a point of measurement `metrics_dropped` says how many.
+    """
+
+    def __init__(self, path: Path, site: str, keep_points: int = KEEP_POINTS, keep_bytes: int = KEEP_BYTES) -> None:
+        self.path = path
+        self.site = site
+        self._keep_points = keep_points
+        self._keep_bytes = keep_bytes
+        self._block_points = max(1, min(BLOCK_POINTS, keep_points // 10))
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        # A metric may be lost with the power, a frame may not: NORMAL is enough here.
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.executescript(_SCHEMA)
-        self._written = 0
+        self._connection = open_file(path)
+        self._unwritten = 0
 
     def write(
         self,
@@ -55,68 +81,119 @@ class Spool:
         time_ns: int | None = None,
     ) -> None:
         """Append one point; the site is a tag of every point. `time_ns` is nanoseconds since 1970 UTC (default now)."""
-        text = line(measurement, {"site": self._site, **(tags or {})}, fields, time_ns or time.time_ns())
-        if text is not None:
-            self.write_lines([text])
+        self.write_points([Point(measurement, fields, tags or {}, time_ns)])
 
     def write_points(self, points: Iterable[Point]) -> None:
         """Append many points in one transaction."""
         now_ns = time.time_ns()
         made = (
-            line(point.measurement, {"site": self._site, **point.tags}, point.fields, point.time_ns or now_ns)
+            line(point.measurement, {"site": self.site, **point.tags}, point.fields, _or(point.time_ns, now_ns))
             for point in points
         )
         self.write_lines([text for text in made if text is not None])
 
     def write_lines(self, lines: Iterable[str]) -> None:
-        """Append lines of line protocol in one transaction."""
-        rows = [(text,) for text in lines]
+        """Append lines of line protocol in one transaction.
+
+        A point that cannot be written must never stop a frame: that is logged, and counted in the next point that can.
+        """
+        blocks = list(blocks_of(lines, self._block_points))
+        points = sum(block.points for block in blocks)
+        try:
+            self.append(blocks)
+        except SpoolUnwritable as error:
+            self._unwritten += points
+            get_logger().error("metrics lost", points=points, error=str(error))
+
+    def append(self, blocks: Iterable[Block], recorded: Iterable[Recorded] = ()) -> None:
+        """Append blocks, and the log of what they were calculated for, in one transaction.
+
+        Raises
+        ------
+        SpoolUnwritable
+            None of it was written.
+        """
+        rows = [(block.points, block.body) for block in blocks]
+        done = [(each.log, each.field, each.observation, each.tags, each.points, each.at) for each in recorded]
+        if not rows and not done:
+            return
+        with self.writing() as connection:
+            if self._unwritten:
+                rows += self._own("metrics_dropped", {"points": self._unwritten}, {"why": "unwritable"})
+            connection.executemany("INSERT INTO blocks (points, body) VALUES (?, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO recorded VALUES (?, ?, ?, ?, ?, ?)", done)
+            self._drop_oldest(connection)
+        self._unwritten = 0
+
+    def _drop_oldest(self, connection: sqlite3.Connection) -> None:
+        points, size = connection.execute("SELECT points, bytes FROM totals").fetchone()
+        if points <= self._keep_points and size <= self._keep_bytes:
+            return
+        much_points, much_bytes = points - self._keep_points * _TRIMMED, size - self._keep_bytes * _TRIMMED
+        newest = connection.execute("SELECT max(id) FROM blocks").fetchone()[0]
+        gone, gone_bytes, last = 0, 0, 0
+        for block, count, length in connection.execute("SELECT id, points, length(body) FROM blocks ORDER BY id"):
+            if block == newest or (gone >= much_points and gone_bytes >= much_bytes):
+                break
+            gone, gone_bytes, last = gone + count, gone_bytes + length, block
+        connection.execute("DELETE FROM blocks WHERE id <= ?", (last,))
+        rows = self._own("metrics_dropped", {"points": gone, "bytes": gone_bytes}, {"why": "full"})
+        connection.executemany("INSERT INTO blocks (points, body) VALUES (?, ?)", rows)
+        get_logger().error("the metrics spool is full, the oldest points are gone", points=gone, bytes=gone_bytes)
+
+    def _own(self, measurement: str, fields: Mapping[str, Field], tags: Mapping[str, str]) -> list[tuple[int, bytes]]:
+        text = line(measurement, {"site": self.site, **tags}, fields, time.time_ns())
+        return [(block.points, block.body) for block in blocks_of([text] if text else [])]
+
+    def count(self) -> tuple[int, int]:
+        """Points waiting, and points set aside."""
+        with self.reading() as connection:
+            rejected = connection.execute("SELECT count(*) FROM rejected").fetchone()[0]
+            return connection.execute("SELECT points FROM totals").fetchone()[0], rejected
+
+    def size(self) -> int:
+        """Bytes of the points that wait."""
+        with self.reading() as connection:
+            return int(connection.execute("SELECT bytes FROM totals").fetchone()[0])
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone."""
+        with self._lock:
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection in one transaction, which is taken back when an error leaves the block.
+
+        Raises
+        ------
+        SpoolUnwritable
+            Nothing was changed.
+        """
         try:
             with self._lock:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    self._connection.executemany("INSERT INTO points (line) VALUES (?)", rows)
+                    yield self._connection
                     self._connection.execute("COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
                     raise
-                self._written += len(rows)
-                if self._written >= 10_000:
-                    self._written = 0
-                    self._drop_oldest()
         except sqlite3.Error as error:
-            get_logger().error("metrics lost", points=len(rows), error=str(error))
-
-    def _drop_oldest(self) -> None:
-        # The stated policy: when InfluxDB stays away for longer than the spool can hold, the oldest points go.
-        newest = self._connection.execute("SELECT max(id) FROM points").fetchone()[0] or 0
-        self._connection.execute("DELETE FROM points WHERE id <= ?", (newest - self._keep,))
-
-    def oldest(self, limit: int) -> Sequence[tuple[int, str]]:
-        """The oldest points that are not delivered yet, in the order they were written."""
-        with self._lock:
-            return self._connection.execute("SELECT id, line FROM points ORDER BY id LIMIT ?", (limit,)).fetchall()
-
-    def forget(self, ids: Sequence[int]) -> None:
-        """These points are delivered."""
-        with self._lock:
-            self._connection.executemany("DELETE FROM points WHERE id = ?", [(point,) for point in ids])
-
-    def set_aside(self, point: int, text: str, reason: str) -> None:
-        """InfluxDB will never take this point: keep it beside, so that it does not block the rest."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("INSERT OR REPLACE INTO rejected VALUES (?, ?, ?)", (point, text, reason))
-            self._connection.execute("DELETE FROM points WHERE id = ?", (point,))
-            self._connection.execute("COMMIT")
-
-    def count(self) -> tuple[int, int]:
-        """Points waiting, and points set aside."""
-        with self._lock:
-            waiting = self._connection.execute("SELECT count(*) FROM points").fetchone()[0]
-            rejected = self._connection.execute("SELECT count(*) FROM rejected").fetchone()[0]
-        return waiting, rejected
+            raise SpoolUnwritable(f"{self.path}: {error}") from error
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def open_spool(settings: Settings) -> Spool:
+    """The spool of a host."""
+    metrics = settings.metrics
+    return Spool(settings.metrics_spool, settings.site, metrics.keep_points, metrics.keep_bytes)
+
+
+def _or(time_ns: int | None, now_ns: int) -> int:
+    return now_ns if time_ns is None else time_ns

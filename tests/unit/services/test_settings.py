@@ -117,6 +117,29 @@ def test_config_check_knows_the_words_of_filters_and_the_keys_of_nights(tmp_path
     assert "routes.disk.filter.instrument: 'hsk' fits none of" in told[4]
 
 
+def test_sources_of_housekeeping_are_checked_by_their_kind(tmp_path: Path) -> None:
+    text = GOOD + (
+        "housekeep:\n"
+        "  sources:\n"
+        "    a: {kind: csv, dir: relative, delimter: ';'}\n"
+        "    b: {kind: cvs, dir: /tmp}\n"
+        "    c: {dir: /tmp}\n"
+        "    d: {kind: influxdb, url: 'http://u:p@h', database: d, query: 'DROP {time}'}\n"
+        "    e: {kind: csv, dir: /tmp, time_format: sometimes, time_zone: Mars/Phobos}\n"
+    )
+    with pytest.raises(BadSettings) as caught:
+        load_settings(write(tmp_path, text))
+    told = "\n".join(caught.value.mistakes)
+    assert ":6: housekeep.sources.a.dir: expected an absolute path" in told
+    assert ":6: housekeep.sources.a.delimter: unknown key; did you mean delimiter?" in told
+    assert ":7: housekeep.sources.b: expected the kind to be one of" in told and "got 'cvs'" in told
+    assert ":8: housekeep.sources.c: the kind is missing" in told
+    assert ":9: housekeep.sources.d.url: expected http://host" in told
+    assert ":10: housekeep.sources.e.time_format: expected iso" in told
+    assert ":10: housekeep.sources.e.time_zone: expected a time zone" in told
+    assert len(caught.value.mistakes) == 7
+
+
 def test_the_documented_examples_are_good() -> None:
     directory = Path(__file__).parents[3] / "deploy" / "config"
     examples = sorted(directory.glob("*.yaml"))

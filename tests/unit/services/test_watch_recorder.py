@@ -14,6 +14,7 @@ from services.core.errors import LedgerUnreachable
 from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger, open_ledger
 from services.core.ledger.schema import frames
+from services.core.metrics.drainage import waiting_lines
 from services.core.metrics.spool import Spool
 from services.core.settings import LedgerSettings
 from services.watcher.notes import Notes
@@ -79,7 +80,7 @@ def test_frames_faults_and_quarantines_come_back_as_what_they_are(tmp_path: Path
             assert telescope.known_files(conn) == {each.path: each.stamp for each in outcomes}
             (row,) = telescope.quarantined_files(conn)
         assert (row.path, row.reason) == (str(broken), "incomplete: bytes are missing")
-        measured = [line.split(",")[0] for _, line in desk.spool.oldest(100)]
+        measured = [line.split(",")[0] for line in waiting_lines(desk.spool, 100)]
         assert measured.count("frame_seen") == len(night) and measured.count("file_quarantined") == 1
     finally:
         desk.close()

@@ -1,0 +1,43 @@
+"""Mutes: a person lets alerts be silent until a time, with a reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from sqlalchemy import Connection, Row, select, update
+
+from services.core.ledger.alert_schema import mutes
+from services.core.ledger.alerts import note, open_alerts
+from services.core.ledger.rows import upsert
+
+
+def mute(conn: Connection, pattern: str, until: float, now: float, by: str, reason: str) -> list[str]:
+    """Tell nobody of alerts whose name fits until a time (seconds since 1970); the open ones that it silences."""
+    row = {"pattern": pattern[:200], "until": until, "by": by[:64], "reason": reason, "created_at": now}
+    upsert(conn, mutes, row)
+    words = f"until {dt.datetime.fromtimestamp(until, tz=dt.UTC):%Y-%m-%dT%H:%MZ}: {reason}"
+    return _note(conn, pattern[:200], "muted", now, by, words)
+
+
+def unmute(conn: Connection, pattern: str, now: float, by: str, reason: str | None = None) -> bool:
+    """End a mute now: what is still open is told; False when there is no such mute in force."""
+    mine = (mutes.c.pattern == pattern[:200]) & (mutes.c.until > now)
+    if not conn.execute(update(mutes).where(mine).values(until=now)).rowcount:
+        return False
+    _note(conn, pattern[:200], "unmuted", now, by, reason)
+    return True
+
+
+def mutes_in_force(conn: Connection, now: float) -> Sequence[Row]:
+    """Mutes that hold, the one that ends first at the top."""
+    return conn.execute(select(mutes).where(mutes.c.until > now).order_by(mutes.c.until, mutes.c.pattern)).all()
+
+
+def _note(conn: Connection, pattern: str, to: str, now: float, by: str, reason: str | None) -> list[str]:
+    """In the audit of the pattern, and of every open alert that it fits."""
+    fitting = [row.alert for row in open_alerts(conn) if fnmatchcase(row.alert, pattern)]
+    for name in dict.fromkeys([pattern, *fitting]):
+        note(conn, name, to, now, by=by, reason=reason)
+    return fitting

@@ -1,0 +1,159 @@
+"""Heartbeat files of daemons: real processes that are killed, stopped, frozen and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.conditions.daemons import DaemonFacts, decide, gather, judge
+from services.core.condition_settings import DaemonConditions
+from services.core.process import process_facts
+from services.core.pulse import PulseFile, read_pulse, read_pulses
+
+LOOP = """
+import sys, pathlib
+from services.core.daemon import Daemon
+daemon = Daemon("work", pathlib.Path(sys.argv[1]))
+with daemon.running():
+    daemon.beat("looking round")
+    if sys.argv[2] == "error":
+        daemon.ready()
+        raise ValueError("no such thing")
+    if sys.argv[2] != "never":
+        daemon.ready()
+    while not daemon.wait(0.2):
+        pass
+"""
+SETTINGS = DaemonConditions()
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a daemon and wait until it is as far as it gets."""
+    started = []
+
+    def begin(how: str = "ready", instance: str = "work") -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", LOOP, str(tmp_path), how]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started.append(process)
+        until(lambda: (pulse := read_pulse(tmp_path / f"{instance}.json")) and pulse.pid == process.pid)
+        if how == "ready":
+            until(lambda: (pulse := read_pulse(tmp_path / f"{instance}.json")) and pulse.ready)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+
+def states(run: Path, **settings: Any) -> dict[str, str]:
+    return {word.instance: word.state for word in judge(gather(run), DaemonConditions(**settings))}
+
+
+def test_a_killed_daemon_is_dead_until_one_takes_its_place(tmp_path: Path, start: Start) -> None:
+    first, second = start(), start(instance="work-2")
+    assert states(tmp_path) == {"work": "running", "work-2": "running"}
+    first.kill()
+    first.wait()
+    assert states(tmp_path) == {"work": "dead", "work-2": "running"}
+    (found,) = decide(gather(tmp_path), SETTINGS, "h", time.time(), lambda _: False)
+    assert (found.alert, found.severity) == ("daemon:h:work:dead", 2) and str(first.pid) in found.message
+    # when one is started again, then it takes the dead one's place, and remembers that it was not stopped
+    start()
+    assert states(tmp_path) == {"work": "running", "work-2": "running"}
+    assert [len(pulse.starts) for pulse in read_pulses(tmp_path)] == [2, 1]
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(timeout=10) == 0
+    assert states(tmp_path) == {"work": "running"}
+
+
+def test_a_daemon_that_was_stopped_is_missed_only_where_it_is_expected(tmp_path: Path, start: Start) -> None:
+    process = start()
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=10)
+    assert states(tmp_path) == {}
+    assert states(tmp_path, expect=("work",)) == {"work": "missing"}
+    (found,) = decide([], DaemonConditions(expect=("work",)), "h", time.time(), lambda _: False)
+    assert found.alert == "daemon:h:work:missing" and "has never been started" in found.message
+
+
+def test_a_frozen_daemon_hangs(tmp_path: Path, start: Start) -> None:
+    process = start()
+    os.kill(process.pid, signal.SIGSTOP)
+    until(lambda: states(tmp_path, silent_s=0.1)["work"] == "running")  # three beats may be late
+    (facts,) = gather(tmp_path)
+    late = DaemonFacts(facts.pulse, facts.alive, 200.0)
+    (found,) = decide([late], SETTINGS, "h", time.time(), lambda _: False)
+    assert found.alert == "daemon:h:work:hung" and "'looking round'" in found.message
+    os.kill(process.pid, signal.SIGCONT)
+
+
+def test_the_first_start_may_take_long(tmp_path: Path, start: Start) -> None:
+    start("never")
+    (facts,) = gather(tmp_path)
+    assert [word.state for word in judge([DaemonFacts(facts.pulse, True, 200.0)], SETTINGS)] == ["starting"]
+    assert [word.state for word in judge([DaemonFacts(facts.pulse, True, 1000.0)], SETTINGS)] == ["hung"]
+
+
+def test_an_error_that_ends_a_daemon_is_its_last_word(tmp_path: Path, start: Start) -> None:
+    start("error").wait(timeout=10)
+    until(lambda: read_pulse(tmp_path / "work.json").ended)  # type: ignore[union-attr]
+    (word,) = judge(gather(tmp_path), SETTINGS)
+    assert (word.state, word.status) == ("dead", "ValueError: no such thing")
+
+
+def test_another_process_with_the_number_of_a_dead_one_is_none(tmp_path: Path) -> None:
+    mine = process_facts(os.getpid())
+    assert mine is not None and mine.rss_bytes > 1_000_000 and mine.cpu_s > 0
+    other = PulseFile(
+        "work", "work", os.uname().nodename, os.getpid(), Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        mine.start_ticks - 1, 1.0, 1.0, 1.0, 5.0, True, "", (1.0,),
+    )  # fmt: skip
+    (tmp_path / "work.json").write_text(json.dumps(vars(other)))
+    assert states(tmp_path) == {"work": "dead"}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"daemon": 5}', "null", "\x00"])
+def test_a_file_that_is_none_is_passed_over(tmp_path: Path, content: str) -> None:
+    (tmp_path / "work.json").write_text(content)
+    assert read_pulses(tmp_path) == []
+
+
+def test_a_daemon_that_cannot_be_kept_alive(tmp_path: Path) -> None:
+    now = 1_000_000.0
+    pulse = PulseFile("work", "work", "h", 1, "b", 1, now, now, 0.0, 5.0, True, "up", tuple(now - n for n in range(5)))
+    facts = [DaemonFacts(pulse, True, 1.0)]
+    (found,) = decide(facts, SETTINGS, "h", now, lambda _: False)
+    assert found.alert == "daemon:h:work:restarts" and "5 times" in found.message
+    assert decide(facts, SETTINGS, "h", now + 3600.0, lambda _: True) == []
+
+
+def test_a_run_directory_that_cannot_be_written_stops_no_daemon(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where a directory should be")
+    command = [sys.executable, "-c", LOOP, str(tmp_path / "run"), "ready"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    while b"ready" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    process.stdout.close()
