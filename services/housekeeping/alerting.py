@@ -1,0 +1,126 @@
+"""What the limits and the sources say → alerts in the ledger, each step once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, select
+
+from services.core.ledger.alert_schema import alerts
+from services.core.ledger.alerts import raise_alert, resolve_alert
+from services.housekeeping.limits.transition import Transition
+from services.housekeeping.samples import Samples
+from services.housekeeping.store import Store
+
+TREND_S: Final = 3600.0
+TREND_PAIRS: Final = 240
+_UNREACHABLE: Final = "unreachable"
+
+
+def unreachable(source: str) -> str:
+    """Name of the alert of a source that does not answer."""
+    return f"housekeeping:{source}:-:{_UNREACHABLE}"
+
+
+class AlertClerk:
+    """Writes alerts, and remembers how many steps of each it wrote.
+
+    A process that dies after the ledger's transaction and before its own is fed the same rows again, and says the same
+    steps again: the number of the step, which stands in the alert's details, tells that the ledger has it. `counts`
+    is stored together with the positions.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._identity = store.identity
+        self.counts: dict[str, int] = store.state("alerts") or {}
+
+    def write(
+        self,
+        conn: Connection,
+        transitions: Sequence[Transition],
+        limits: Mapping[tuple[str, str], Mapping[str, float | None]],
+        samples: Sequence[Samples],
+        now: float,
+    ) -> dict[str, int]:
+        """Raise and resolve; the counts as they are when the caller has stored them."""
+        counts = dict(self.counts)
+        for step in transitions:
+            counts[step.alert] = number = counts.get(step.alert, 0) + 1
+            if number <= self._in_ledger(conn, step.alert):
+                continue
+            if step.opened:
+                details = self._details(step, limits.get((step.source, step.parameter)), samples)
+                details |= {"step": number, "store": self._identity}
+                raise_alert(conn, step.alert, step.message, now, step.severity, details)
+            else:
+                resolve_alert(conn, step.alert, now)
+        return counts
+
+    def _in_ledger(self, conn: Connection, alert: str) -> int:
+        details = conn.execute(select(alerts.c.details).where(alerts.c.alert == alert[:200])).scalar_one_or_none() or {}
+        return int(details.get("step", 0)) if details.get("store") == self._identity else 0
+
+    def settle(self, conn: Connection, sources: Sequence[str], held: set[str], now: float) -> list[str]:
+        """Resolve alerts of limits that are open in the ledger and that nobody holds any more; their names.
+
+        A process may have died with an alert in the ledger that the rows read since then do not say again.
+        """
+        query = select(alerts.c.alert).where(
+            alerts.c.open & alerts.c.alert.startswith("housekeeping:", autoescape=True)
+        )
+        over: list[str] = []
+        for name in conn.execute(query).scalars().all():
+            parts = name.split(":")
+            if len(parts) >= 4 and parts[1] in sources and parts[-1] != _UNREACHABLE and name not in held:
+                self.counts[name] = max(self.counts.get(name, 0), self._in_ledger(conn, name))
+                resolve_alert(conn, name, now)
+                over.append(name)
+        return over
+
+    def _details(
+        self, step: Transition, limits: Mapping[str, float | None] | None, samples: Sequence[Samples]
+    ) -> dict[str, Any]:
+        times, values = self._trend(step.source, step.parameter, samples)
+        return {
+            "value": step.value,
+            "limit": step.limit,
+            "unit": step.unit,
+            "flag": step.flag,
+            "source": step.source,
+            "parameter": step.parameter,
+            "limits": dict(limits) if limits is not None else None,
+            "trend": [[round(when / 1e9, 3), float(f"{value:.7g}")] for when, value in zip(times, values, strict=True)],
+        }
+
+    def _trend(self, source: str, parameter: str, samples: Sequence[Samples]) -> tuple[list[int], list[float]]:
+        """The last hour, with the rows that are not stored yet."""
+        times, values = self._store.trend(source, parameter, TREND_S)
+        for one in samples:
+            if one.source == source and parameter in one.parameters:
+                times = np.concatenate([times, one.times_ns])
+                values = np.concatenate([values, one.values[:, one.parameters.index(parameter)]])
+        good = np.isfinite(values)
+        if not good.any():
+            return [], []
+        times, values = times[good], values[good]
+        young = times >= times.max() - round(TREND_S * 1e9)
+        order = np.argsort(times[young], kind="stable")
+        when, what = thinned(times[young][order], values[young][order], TREND_PAIRS)
+        return when.tolist(), what.tolist()
+
+
+def thinned(
+    times: npt.NDArray[np.int64], values: npt.NDArray[np.float64], most: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """At most so many of the points: the least and the greatest of each stretch, so that no peak is lost."""
+    if len(times) <= most:
+        return times, values
+    chosen = {0, len(times) - 1}
+    for stretch in np.array_split(np.arange(len(times)), most // 2 - 1):
+        chosen |= {int(stretch[np.argmin(values[stretch])]), int(stretch[np.argmax(values[stretch])])}
+    rows = np.array(sorted(chosen))
+    return times[rows], values[rows]
