@@ -26,16 +26,36 @@ def config() -> None:
 def check(file: Path, as_json: bool) -> int:
     """Check a settings file, and print every mistake at once.
 
-    Looks at the file itself, at the secrets and keys it names, at the instrument files and at the ledger's place.
-    Exits with 2 when there is a mistake.
+    Looks at the file itself, at the secrets and keys it names, at the instrument files, at the ledger's place and at
+    the channels of alerts. Exits with 2 when there is a mistake. A remark is of something that is allowed, and may not
+    be meant.
     """
     from services.core.inspection import mistakes_of
 
     mistakes = mistakes_of(file)
+    more, remarks = _of_alerts(file)
+    mistakes += more
     if as_json:
-        emit({"file": str(file), "ok": not mistakes, "mistakes": list(mistakes)})
+        emit({"file": str(file), "ok": not mistakes, "mistakes": list(mistakes), "remarks": list(remarks)})
     else:
+        for remark in remarks:
+            say(f"remark: {remark}")
         for mistake in mistakes:
             say(mistake)
         say(f"{file}: {len(mistakes)} mistake(s)" if mistakes else f"{file}: good")
     return BadSettings.exit_code if mistakes else 0
+
+
+def _of_alerts(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Mistakes and remarks on alerts; nothing when the file itself is not good yet."""
+    from services.alerts.inspection import mistakes_in_alerts, remarks_on_alerts
+    from services.core.settings import load_settings
+
+    try:
+        alerts = load_settings(file).alerts
+    except BadSettings:
+        return (), ()
+    if alerts is None:
+        return (), ()
+    mistakes, remarks = mistakes_in_alerts(alerts), remarks_on_alerts(alerts)
+    return tuple(f"{file}: {line}" for line in mistakes), tuple(f"{file}: {line}" for line in remarks)

@@ -14,6 +14,7 @@ import click
 from services.cli.common import emit, json_option, progress, say
 
 if TYPE_CHECKING:
+    from processors.simulator.faults import Fault
     from processors.simulator.night import SimulatedFrame
     from processors.simulator.options import NightOptions
 
@@ -23,10 +24,12 @@ Examples:
   nightferry simulate /tmp/night --seed 7 --layout detectors --json
   nightferry simulate /tmp/run --night 20260301 --nights 3 --filters g,r,i --dithers 5
   nightferry simulate /data/camera --truth /tmp/truth --pace 2 --write-delay 0.3
+  nightferry simulate /tmp/night --fault step:HK_temp_top_CCD1,by=8,at=01:30,for=900 --fault cut:12
   nightferry simulate /tmp/big --scale full --biases 3 --darks 0 --flats 3 --targets 1 -j 2
 \b
 OUT receives the frames; OUT/hk the housekeeping and the exposure log; OUT-truth, beside OUT, all that went into
-the frames (truth.json, truth_stars.fits)."""
+the frames (truth.json, truth_stars.fits). docs/simulator.md lists the faults; truth.json says when each began and
+ended."""
 
 _count = click.IntRange(min=0)
 _seconds = click.FloatRange(min=0)
@@ -73,6 +76,14 @@ _seconds = click.FloatRange(min=0)
     show_default=True,
     help="Seconds between two HDUs of an open file: a slow camera.",
 )
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="KIND[:PARAMS]",
+    help="Something that goes wrong; may be given again. KIND: step, drift, flap, stuck, railed, nan, stale, clock, "
+    "truncate, recreate (housekeeping); cut, slow, duplicate, missing (frames).",
+)
 @click.option("--overwrite", is_flag=True, help="Replace frames that are there already.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
 @json_option
@@ -104,9 +115,19 @@ def _nights(arguments: dict[str, Any]) -> list[NightOptions]:
         width=width if arguments["width"] is None else arguments["width"],
         height=height if arguments["height"] is None else arguments["height"],
         filters=tuple(band.strip() for band in arguments["filters"].split(",") if band.strip()),
+        faults=_faults(arguments["faults"]),
     )
     days = (first.date + dt.timedelta(days=number) for number in range(arguments["nights"]))
     return [replace(first, night=f"{day:%Y%m%d}") for day in days]
+
+
+def _faults(words: tuple[str, ...]) -> tuple[Fault, ...]:
+    from processors.simulator.faults import BadFault, parse_fault
+
+    try:
+        return tuple(parse_fault(word) for word in words)
+    except BadFault as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
 
 
 def _files(options: NightOptions) -> int:
@@ -130,6 +151,7 @@ def _play(
             overwrite=arguments["overwrite"],
             write="plain" if pace or delay else "atomic",
             between_hdus=(lambda: _wait(stop, delay)) if delay else None,
+            pause=lambda seconds: _wait(stop, seconds),
         )
         files = 1 if options.layout == "mosaic" else options.detectors
         for number, frame in enumerate(frames, start=1):
