@@ -7,7 +7,7 @@ DATA   ?=
 ROOT   ?= demo-run
 CHAOS  ?=
 
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow lint bench dashboards clean
 
 help:
 	@echo "make demo [DATA=DIR] [ROOT=DIR] [CHAOS=1]   play a night through the whole chain on this host"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-slow                              the long campaigns (an hour)"
 	@echo "make lint                                   ruff, mypy, import-linter"
 	@echo "make bench                                  every benchmark, quick"
+	@echo "make dashboards                             write the Grafana dashboards from their description"
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +48,9 @@ test-slow: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	for bench in bench/*.py; do $(BIN)/python $$bench --quick || exit 1; done
+
+dashboards: $(VENV)/.dev
+	$(BIN)/python -m deploy.grafana.build
 
 clean:
 	rm -rf $(VENV) demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,12 +12,12 @@ from processors.simulator.camera import READOUT_S, Camera, DetectorTruth
 from processors.simulator.cosmics import Tracks, draw_tracks, track_image
 from processors.simulator.options import NightOptions
 from processors.simulator.patterns import Image, dome_light, pattern, response
-from processors.simulator.plan import DITHER_ARCSEC, PlannedExposure
+from processors.simulator.plan import DITHER_ARCSEC, PlannedExposure, Target
 from processors.simulator.projection import Array, TanWcs
 from processors.simulator.readout import bleed, read_out
 from processors.simulator.seeds import Stream, generator
 from processors.simulator.sky import PIXEL_SCALE_ARCSEC, sky_rate, zero_point
-from processors.simulator.stars import Psf, add_stars, star_field
+from processors.simulator.stars import Field, Psf, add_stars, star_field
 
 _BEYOND_EDGE_PX: Final = 40
 
@@ -124,13 +124,18 @@ def expose(
     return DetectorExposure(raw, wcs, levels, overscans, light, mean, dark, saturated, tracks, stars)
 
 
+def stars_about(camera: Camera, options: NightOptions, target: Target) -> Field:
+    """The catalogue of a target, as wide as any exposure of it sees."""
+    reach = camera.radius * (1 if target.standard_mag is None else 2) * PIXEL_SCALE_ARCSEC / 3600
+    radius = reach + (DITHER_ARCSEC + 30) / 3600
+    return star_field(options.seed, target.field, target.ra, target.dec, round(radius, 6), target.standard_mag)
+
+
 def _add_field(camera: Camera, options: NightOptions, planned: PlannedExposure, wcs: TanWcs, image: Image) -> StarTruth:
     """Add the target's stars to an image of electrons, and say which of them are centred on it."""
     target, band = planned.target, planned.band
     assert target is not None and band is not None
-    reach = camera.radius * (1 if target.standard_mag is None else 2) * PIXEL_SCALE_ARCSEC / 3600
-    radius = reach + (DITHER_ARCSEC + 30) / 3600
-    field = star_field(options.seed, target.field, target.ra, target.dec, round(radius, 6), target.standard_mag)
+    field = stars_about(camera, options, target)
     x, y = wcs.to_pixels(field.ra, field.dec)
     x = x - camera.geometry.margin
     height, width = image.shape

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.simulator import site
+from processors.simulator.hk_faults import damage
 from processors.simulator.options import NightOptions
 from processors.simulator.plan import PlannedExposure
 from processors.simulator.seeds import Stream, generator
@@ -81,7 +82,13 @@ class Housekeeping:
         self.start = (firsts[0].start - _BEFORE).replace(microsecond=0)
         self.end = (plan[-1].end + _AFTER).replace(microsecond=0)
         self._step = options.hk_every_s
-        self._values = values(options, self.start, self.end)
+        names, converters = (
+            [parameter[0] for parameter in PARAMETERS],
+            np.array([parameter[4] for parameter in PARAMETERS]),
+        )
+        good = values(options, self.start, self.end)
+        self._rows = damage(options.faults, good, names, self.start, self._step, converters)
+        self.faults = self._rows.truth
         beginnings = [
             self.start,
             *((first.start - dt.timedelta(seconds=5)).replace(microsecond=0) for first in firsts[1:]),
@@ -93,16 +100,34 @@ class Housekeeping:
     def advance(self, until: dt.datetime) -> None:
         """Append the rows up to a moment; whole lines only, each to the file of its sequence."""
         lines: dict[str, list[str]] = {}
-        while self._next < len(self._values):
+        while self._next < len(self._rows.values):
             when = self.start + dt.timedelta(seconds=self._next * self._step)
             if when > until:
                 break
             name = [file for begin, file in self._files if begin <= when][-1]
-            row = "\t".join(f"{value:.2f}" for value in self._values[self._next])
-            lines.setdefault(name, []).append(f"{when:%H:%M:%S}\t{row}\r\n")
+            for fault in self._rows.files.get(self._next, ()):
+                self._append(self._directory / name, lines.pop(name, []))
+                self._damage_file(self._directory / name, fault)
+            if not self._rows.missing[self._next]:
+                lines.setdefault(name, []).append(self._line(when))
             self._next += 1
         for name, rows in lines.items():
             self._append(self._directory / name, rows)
+
+    def _line(self, when: dt.datetime) -> str:
+        clock = when + dt.timedelta(seconds=float(self._rows.shift_s[self._next]))
+        row = "\t".join(f"{value:.2f}" for value in self._rows.values[self._next])
+        return f"{clock:%H:%M:%S}\t{row}\r\n"
+
+    def _damage_file(self, path: Path, fault: str) -> None:
+        """What a disk, or a person, does to a file: cut back in place, or removed and begun again."""
+        lines = path.read_bytes().splitlines(keepends=True)
+        if fault == "truncate":
+            with path.open("r+b") as file:
+                file.truncate(sum(len(line) for line in lines[: 1 + (len(lines) - 1) // 2]))
+        else:
+            path.unlink()
+            path.write_bytes(lines[0])
 
     def finish(self) -> None:
         """Append what is left of the night."""

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from processors.simulator.camera import Camera, build_camera
 from processors.simulator.explog import ExposureLog
+from processors.simulator.faults import record_of
+from processors.simulator.frame_faults import FilePlan, Pause, file_plan, without_missing
 from processors.simulator.headers import iso
 from processors.simulator.housekeeping import Housekeeping
 from processors.simulator.options import BadOptions, NightOptions
@@ -42,6 +44,7 @@ def simulate_night(
     overwrite: bool = False,
     write: Literal["atomic", "plain"] = "atomic",
     between_hdus: Callable[[], None] | None = None,
+    pause: Pause | None = None,
 ) -> Iterator[SimulatedFrame]:
     """Simulate a night into `out`, yielding each frame as soon as it is on the disk.
 
@@ -59,6 +62,8 @@ def simulate_night(
         Temporary name and rename, or open, write HDU by HDU, and close under the final name, as cameras do.
     between_hdus : callable, optional
         With "plain": called after each HDU but the last, the file flushed and open, to make a slow writer.
+    pause : callable, optional
+        Waits so many seconds, for the fault `slow`.
 
     Raises
     ------
@@ -68,20 +73,21 @@ def simulate_night(
         Disk full, no permission, …
     """
     camera, plan = build_camera(options), plan_night(options)
-    out.mkdir(parents=True, exist_ok=True)
+    journal = _Journal(out / "hk", options, camera, plan) if options.hk else None
     if not overwrite:
         _refuse_clash(out, options, plan)
-    journal = _Journal(out / "hk", options, camera, plan) if options.hk else None
+    out.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     stars: list[Rows] = []
     cosmics: list[Rows] = []
     for planned, rendered in zip(plan, _render_all(options, len(plan), jobs), strict=True):
         if journal is not None:
             journal.before(planned)
-        for file in rendered.files:
-            frame = _put(out, options, planned, file, write, between_hdus)
-            if journal is not None and file is rendered.files[-1]:
-                journal.after(planned, [f.name for f in rendered.files])
+        files = without_missing(rendered, planned.faults).files
+        for file in files:
+            frame = _put(out, options, planned, file, write, between_hdus, pause)
+            if journal is not None and file is files[-1]:
+                journal.after(planned, [f.name for f in files])
             entries.append(frame.truth)
             yield frame
         stars += rendered.stars
@@ -89,7 +95,8 @@ def simulate_night(
     if journal is not None:
         journal.finish()
     if truth is not None:
-        write_truth(truth, night_truth(options, camera, entries), stars, cosmics)
+        faults = [*(journal.faults if journal is not None else ()), *_frame_faults(plan)]
+        write_truth(truth, night_truth(options, camera, entries, faults), stars, cosmics)
 
 
 class _Journal:
@@ -98,6 +105,7 @@ class _Journal:
     def __init__(self, directory: Path, options: NightOptions, camera: Camera, plan: Sequence[PlannedExposure]) -> None:
         self._housekeeping = Housekeeping(directory, options, plan)
         self._log = ExposureLog(directory, options, camera)
+        self.faults = self._housekeeping.faults
 
     def before(self, planned: PlannedExposure) -> None:
         """Housekeeping up to the end of an exposure whose files come next."""
@@ -142,6 +150,15 @@ def _render_all(options: NightOptions, count: int, jobs: int) -> Iterator[Render
                 future.cancel()
 
 
+def _frame_faults(plan: Sequence[PlannedExposure]) -> list[dict[str, Any]]:
+    """Faults of frames: they begin when the detectors are read, and are over with the file."""
+    return [
+        record_of(fault, expid=planned.expid, exposure=fault.exposure, began=iso(planned.end), ended=iso(planned.end))
+        for planned in plan
+        for fault in planned.faults
+    ]
+
+
 def _put(
     out: Path,
     options: NightOptions,
@@ -149,27 +166,50 @@ def _put(
     file: RenderedFile,
     write: str,
     between_hdus: Callable[[], None] | None,
+    pause: Pause | None,
 ) -> SimulatedFrame:
-    path = out / file.name
-    target = path if write == "plain" else path.with_name(f".{path.name}.part")
-    digest = hashlib.sha256()
+    path, how = out / file.name, file_plan(file, planned.faults)
+    content = b"".join(file.hdus)[: how.bytes_kept]
+    plain = write == "plain" or how.pause_s > 0  # nobody waits in the middle of a file that appears whole
+    _write(path, file, content, plain, between_hdus if write == "plain" else None, how, pause)
+    if how.twin is not None:
+        (out / how.twin).write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    identity = _identity(options, planned, file)
+    record: dict[str, Any] = {"file": file.name, "size": len(content), "sha256": digest, "identity": identity}
+    record |= {"exposure": exposure_truth(planned), "detectors": list(file.truth)}
+    if how.twin is not None:
+        record["twin"] = how.twin
+    return SimulatedFrame(path, len(content), digest, planned, identity, record)
+
+
+def _write(
+    path: Path,
+    file: RenderedFile,
+    content: bytes,
+    plain: bool,
+    between_hdus: Callable[[], None] | None,
+    how: FilePlan,
+    pause: Pause | None,
+) -> None:
+    target = path if plain else path.with_name(f".{path.name}.part")
+    ends = {sum(len(hdu) for hdu in file.hdus[:number]): between_hdus for number in range(1, len(file.hdus))}
+    stops = {end: call for end, call in ends.items() if call is not None}
+    if how.pause_s and pause is not None:
+        stops[len(content) // 2] = lambda: pause(how.pause_s)
     try:
         with target.open("wb") as stream:
-            for number, hdu in enumerate(file.hdus):
-                if number and between_hdus is not None and write == "plain":
-                    stream.flush()
-                    between_hdus()
-                stream.write(hdu)
-                digest.update(hdu)
+            done = 0
+            for end in sorted(end for end in stops if 0 < end < len(content)):
+                stream.write(memoryview(content)[done:end])
+                stream.flush()
+                stops[end]()
+                done = end
+            stream.write(memoryview(content)[done:])
         target.replace(path)
     finally:
         if target != path:
             target.unlink(missing_ok=True)
-    size = sum(len(hdu) for hdu in file.hdus)
-    identity = _identity(options, planned, file)
-    record = {"file": file.name, "size": size, "sha256": digest.hexdigest(), "identity": identity}
-    record |= {"exposure": exposure_truth(planned), "detectors": list(file.truth)}
-    return SimulatedFrame(path, size, digest.hexdigest(), planned, identity, record)
 
 
 def _identity(options: NightOptions, planned: PlannedExposure, file: RenderedFile) -> dict[str, Any]:

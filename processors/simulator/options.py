@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 from processors.errors import ProcessorError
+from processors.simulator.faults import Fault, complaints_about
 from processors.simulator.sky import BANDS
 
 Layout = Literal["mosaic", "detectors"]
@@ -51,6 +52,8 @@ class NightOptions:
         Write housekeeping files and the exposure log.
     hk_every_s : int
         Seconds between two housekeeping rows.
+    faults : tuple of Fault
+        What goes wrong.
     """
 
     seed: int = 1
@@ -74,6 +77,7 @@ class NightOptions:
     flat_level_e: float = 48_000.0
     hk: bool = True
     hk_every_s: int = 10
+    faults: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
         complaints = "; ".join(self._complaints())
@@ -101,6 +105,7 @@ class NightOptions:
             yield f"seed {self.seed}: expected a whole number from 0"
         yield from self._bad_size()
         yield from self._bad_counts()
+        yield from self._bad_faults()
         times = (self.dark_s, self.flat_s, self.standard_s, self.science_s, self.flat_level_e)
         if not all(0 < value < math.inf for value in times) or self.hk_every_s < 1:
             yield "exposure times, the flat level and the housekeeping period must be above zero"
@@ -119,6 +124,16 @@ class NightOptions:
             yield f"{self.exposures} exposures: expected counts from 0 and 1 to {MAX_EXPOSURES} exposures in all"
         if not set(self.filters) <= set(BANDS) or len(set(self.filters)) != len(self.filters):
             yield f"filters {','.join(self.filters)}: expected different ones among {', '.join(BANDS)}"
+
+    def _bad_faults(self) -> Iterator[str]:
+        for fault in self.faults:
+            yield from complaints_about(fault)
+            if fault.of_frames and fault.exposure > self.exposures:
+                yield f"fault {fault.kind}: exposure {fault.exposure} of a night of {self.exposures}"
+            if fault.kind == "missing" and (fault.detector > self.detectors or self.detectors == 1):
+                yield f"fault missing: detector {fault.detector} of a camera of {self.detectors}"
+            if not fault.of_frames and not self.hk:
+                yield f"fault {fault.kind} needs housekeeping"
 
 
 def _bad_night(night: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from processors.simulator import site
 from processors.simulator.camera import READOUT_S, Camera, build_camera
+from processors.simulator.faults import Fault
 from processors.simulator.options import BadOptions, NightOptions
 from processors.simulator.projection import from_plane
 from processors.simulator.seeds import Stream, generator
@@ -43,7 +44,7 @@ class PlannedExposure:
 
     `start` is the opening of the shutter (UTC, to the millisecond), `hours` the same since local noon, `ra` and `dec`
     where the optical axis points (degrees), `offset` the dither in arcsec east and north, `airmass` that of the middle
-    of the exposure. `fault` is a hook: nothing is planned to go wrong yet.
+    of the exposure. `faults` are those of its files.
     """
 
     expid: int
@@ -62,7 +63,7 @@ class PlannedExposure:
     offset: tuple[float, float]
     airmass: float
     weather: Weather
-    fault: None = None
+    faults: tuple[Fault, ...] = ()
 
     @property
     def middle(self) -> dt.datetime:
@@ -216,6 +217,7 @@ def _expose(
                     step.offset,
                     round(airmass, 4),
                     conditions,
+                    tuple(fault for fault in options.faults if fault.of_frames and fault.exposure == count + 1),
                 )
             )
     return tuple(planned)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from processors.simulator import cosmics, patterns, plan, readout, stars
 from processors.simulator.camera import Camera, DetectorTruth
 from processors.simulator.expose import psf_of
+from processors.simulator.faults import record_of
 from processors.simulator.options import NightOptions
 from processors.simulator.plan import PlannedExposure
 from processors.simulator.render import Rows
@@ -49,12 +50,14 @@ def exposure_truth(planned: PlannedExposure) -> dict[str, Any]:
         "field": None if planned.target is None else planned.target.field,
         "psf": {"kind": "moffat", "beta": stars.MOFFAT_BETA, "fwhm_px": psf.fwhm_px, "e1": psf.e1, "e2": psf.e2},
         "weather": asdict(planned.weather),
-        "fault": planned.fault,
+        "faults": [record_of(fault) for fault in planned.faults],
     }
 
 
-def night_truth(options: NightOptions, camera: Camera, frames: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The whole document: options, camera, constants of the model, and one entry per file."""
+def night_truth(
+    options: NightOptions, camera: Camera, frames: Sequence[dict[str, Any]], faults: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """The whole document: options, camera, constants of the model, one entry per file, and one per fault."""
     return {
         "version": VERSION,
         "options": asdict(options),
@@ -74,6 +77,7 @@ def night_truth(options: NightOptions, camera: Camera, frames: Sequence[dict[str
         "camera": [_detector(camera, detector) for detector in camera.detectors],
         "tables": "truth_stars.fits",
         "frames": list(frames),
+        "faults": list(faults),
     }
 
 

@@ -15,6 +15,7 @@ from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger
 from services.core.ledger.schema import frames, products, qa, tasks
 from services.demo.layout import Layout
+from services.demo.watchmen import Told
 from services.watcher.events import Matcher, walk
 from transfer.checksum import sha256_file
 
@@ -50,6 +51,7 @@ class Account:
     faults: tuple[str, ...]
     frames: tuple[dict[str, Any], ...] = field(repr=False)
     verdicts: tuple[tuple[str, str, int], ...] = ()  # check, verdict, how many
+    told: Told | None = None
 
     @property
     def last_line(self) -> str:

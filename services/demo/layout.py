@@ -46,6 +46,16 @@ class Layout:
         return self.root / "truth"
 
     @property
+    def limits(self) -> Path:
+        """Limits of the housekeeping."""
+        return self.root / "limits.yaml"
+
+    @property
+    def mail(self) -> Path:
+        """Every message that the mail server has taken."""
+        return self.root / "mail"
+
+    @property
     def logs(self) -> Path:
         """One log per daemon."""
         return self.root / "logs"
@@ -66,8 +76,24 @@ class Layout:
             directory.mkdir(parents=True, exist_ok=True)
 
 
-def write_settings(layout: Layout, *, remote: dict[str, Any], redis_url: str, extra: dict[str, Any]) -> None:
-    """Write both hosts' settings files. Waiting times are those of a night that lasts a minute."""
+def write_settings(
+    layout: Layout,
+    *,
+    remote: dict[str, Any],
+    redis_url: str,
+    summit: dict[str, Any] | None = None,
+    catalogue: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Write both hosts' settings files. Waiting times are those of a night that lasts a minute.
+
+    Parameters
+    ----------
+    summit, extra
+        More sections: of the telescope, and of both hosts.
+    catalogue
+        The workers' reference catalogue.
+    """
     telescope = {
         "site": "summit",
         "state_dir": str(layout.telescope_state),
@@ -79,7 +105,8 @@ def write_settings(layout: Layout, *, remote: dict[str, Any], redis_url: str, ex
             "incomplete_after_s": 20.0,
         },
         "routes": {"centre": {**remote, "batch_frames": 4, "flush_s": 1.5, "poll_s": 0.3, "receipt_overdue_s": 30.0}},
-        **extra,
+        **(summit or {}),
+        **(extra or {}),
     }
     centre = {
         "site": "centre",
@@ -99,8 +126,9 @@ def write_settings(layout: Layout, *, remote: dict[str, Any], redis_url: str, ex
             "log_dir": str(layout.centre / "tasklogs"),
             "lease_s": 10.0,
             "retry_backoff_s": 1.0,
+            "catalogue": catalogue,
         },
-        **extra,
+        **(extra or {}),
     }
     for path, document in ((layout.telescope_config, telescope), (layout.centre_config, centre)):
         path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

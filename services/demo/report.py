@@ -35,6 +35,8 @@ def write_report(path: Path, account: Account, previews: Sequence[Path]) -> None
         parts += ["<h2>Faults</h2><ul>", *(f"<li>{html.escape(fault)}</li>" for fault in account.faults), "</ul>"]
     parts += ["<h2>Frames by kind</h2>", _table(("kind", "frames"), _by_kind(account))]
     parts += ["<h2>Checks</h2>", _table(("check", "verdict", "how many"), account.verdicts)]
+    if account.told is not None:
+        parts += ["<h2>Housekeeping, alerts, metrics</h2>", _table(("what", "number"), account.told.lines())]
     parts += ["<h2>Previews</h2><div class='previews'>", *(_figure(path, image) for image in previews), "</div>"]
     keys = ("name", "night", "expid", "obstype", "exptime_s", "filter", "object", "state", "sha256")
     rows = [[frame[key] if key != "sha256" else f"{frame[key][:16]}…" for key in keys] for frame in account.frames]

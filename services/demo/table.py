@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.demo.account import Account
+from services.demo.watchmen import Told
 
 
 def print_table(account: Account) -> None:
@@ -26,5 +27,14 @@ def print_table(account: Account) -> None:
     for check, verdicts in by_check.items():
         checks.add_row(check, *(str(verdicts[verdict]) for verdict in ("ok", "warning", "error")))
     console.print(checks)
+    if account.told is not None:
+        console.print(_told(account.told))
     counts = account.counts
     console.print(f"{counts.masters} masters, {counts.reduced} of {counts.to_reduce} frames reduced")
+
+
+def _told(told: Told) -> Table:
+    table = Table("what", "number", title="Housekeeping, alerts, metrics")
+    for what, number in told.lines():
+        table.add_row(what, number)
+    return table
