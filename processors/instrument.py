@@ -157,7 +157,7 @@ def _load(name: str, text: str, into: dict[str, InstrumentSpec], mistakes: list[
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         document = yaml.load(text, Loader=loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that cannot be
         mistakes.append(f"{name}: not YAML: {' '.join(str(error).split())}")
         return
     try:

@@ -15,7 +15,7 @@ from processors.errors import ProcessorError
 HOUSEKEEPING: Final = {
     "step": "a parameter jumps `by` so much, and back at the end",
     "drift": "a parameter drifts away, `by` so much at the end of the first half, and back in the second",
-    "flap": "a parameter goes up and down between `value` - `by` and `value` + `by`, `every` so many seconds",
+    "flap": "a parameter goes up and down between `value` - `by` and `value` + `by`, `every` so many seconds; about what it was",
     "stuck": "a parameter keeps the value it had",
     "railed": "a sensor is at the end of its converter: `value` (-273.15)",
     "nan": "a parameter is no number",
@@ -58,7 +58,8 @@ class Fault:
     lasts_s : float
         Seconds of simulated time; of `slow`, of real time.
     by, value : float
-        In the unit of the parameter (of `clock`, seconds).
+        In the unit of the parameter (of `clock`, seconds). No value: -273.15 of `railed`; of `flap`, what the
+        parameter was before.
     every_s : float
         Of `flap`: seconds in one place.
     exposure, detector : int
@@ -72,7 +73,7 @@ class Fault:
     at: str = "40%"
     lasts_s: float = 900.0
     by: float = 5.0
-    value: float = -273.15
+    value: float | None = None
     every_s: float = 30.0
     exposure: int = 1
     detector: int = 1
@@ -82,6 +83,11 @@ class Fault:
     def of_frames(self) -> bool:
         """Whether it happens to a frame, not to housekeeping."""
         return self.kind in FRAMES
+
+    @property
+    def level(self) -> float | None:
+        """The `value`, or what the kind has instead of one; None: what the parameter was."""
+        return -273.15 if self.value is None and self.kind == "railed" else self.value
 
     def when(self, start: dt.datetime, end: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
         """From when to when it lasts in housekeeping between `start` and `end` (UTC)."""
@@ -134,7 +140,7 @@ def complaints_about(fault: Fault) -> Iterator[str]:
     """What is wrong with a fault, apart from whether the night has its exposure, detector or moment."""
     if fault.kind not in HOUSEKEEPING and fault.kind not in FRAMES:
         yield f"fault {fault.kind!r}: unknown"
-    numbers = (fault.lasts_s, fault.by, fault.value, fault.every_s, fault.keep)
+    numbers = (fault.lasts_s, fault.by, fault.value or 0.0, fault.every_s, fault.keep)
     if not all(map(math.isfinite, numbers)) or fault.lasts_s < 0 or fault.every_s <= 0:
         yield "times are above zero, and all numbers finite"
     if not 0 < fault.keep < 1:
@@ -157,7 +163,8 @@ def record_of(fault: Fault, **more: Any) -> dict[str, Any]:
         "slow": ("lasts_s",),
         "missing": ("detector",),
     }.get(fault.kind, ())
-    return {"kind": fault.kind, **{name: getattr(fault, name) for name in used}, **more}
+    values = {name: getattr(fault, "level" if name == "value" else name) for name in used}
+    return {"kind": fault.kind, **{name: value for name, value in values.items() if value is not None}, **more}
 
 
 def _value(text: str, key: str, word: str) -> dict[str, Any]:

@@ -88,16 +88,18 @@ def _spoil(fault: Fault, values: Array, first: int, last: int, step_s: int) -> A
     """What a sensor says in rows first to last."""
     good = values[first:last]
     along = np.arange(len(good))
+    before = float(values[max(0, first - 1)])
+    level = before if fault.level is None else fault.level
     if fault.kind == "step":
         return good + fault.by
     if fault.kind == "drift":
         return np.asarray(good + fault.by * (1 - np.abs(1 - 2 * along / len(good))))
     if fault.kind == "flap":
         up = (along * step_s // fault.every_s) % 2 == 0
-        return np.where(up, fault.value + fault.by, fault.value - fault.by)
+        return np.where(up, level + fault.by, level - fault.by)
     if fault.kind == "stuck":
-        return np.full(len(good), values[max(0, first - 1)])
-    return np.full(len(good), np.nan if fault.kind == "nan" else fault.value)
+        return np.full(len(good), before)
+    return np.full(len(good), np.nan if fault.kind == "nan" else level)
 
 
 def _column(fault: Fault, names: Sequence[str]) -> int:

@@ -123,7 +123,7 @@ def _parsed(change: str) -> tuple[str, Any]:
         raise click.BadParameter(f"{change!r}: expected KEY=VALUE with KEY one of {', '.join(CHANGEABLE)}")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that cannot be
         value = text
     return key, value
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-import zoneinfo
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.core.route_settings import PositiveSeconds
 from services.core.secret import AbsolutePath, Secret, Section
+from services.core.setting_types import Name, PositiveSeconds, TimeZone
 
 Kind = Literal["mail", "sms"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -20,23 +19,9 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 REPEAT_S: Final[Mapping[int, float]] = {1: 14_400.0, 2: 900.0}
 
 
-def _zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # an unknown zone is a KeyError, a strange name one of the others
-        raise ValueError("expected a time zone such as UTC or America/Santiago") from None
-    return name
-
-
 def _hours(text: str) -> str:
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", text):
         raise ValueError("expected hours of the day, 'HH:MM-HH:MM' in quotes (they may span midnight)")
-    return text
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
-        raise ValueError("expected a short name of lower-case letters, digits, '_' and '-'")
     return text
 
 
@@ -58,7 +43,6 @@ def _link(url: str) -> str:
     return url
 
 
-Name = Annotated[str, AfterValidator(_name)]
 HoursOfDay = Annotated[str, AfterValidator(_hours)]
 
 
@@ -118,7 +102,7 @@ class Shift(Section):
 class OnCall(Section):
     """Who is on call: the first shift that holds, else the default chain. A chain is the order of escalation."""
 
-    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
     default: Annotated[tuple[Name, ...], Field(min_length=1)]
     shifts: tuple[Shift, ...] = ()
     quiet_hours: HoursOfDay | None = None  # severity 1 waits until they are over

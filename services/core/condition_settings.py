@@ -5,37 +5,18 @@ Every group may be `null`: then nobody looks. A limit within a group that may be
 
 from __future__ import annotations
 
-import re
-import zoneinfo
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from services.core.route_settings import PositiveSeconds
 from services.core.secret import AbsolutePath, Secret, Section
+from services.core.setting_types import PositiveSeconds, TimeOfDay, TimeZone
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Severity = Literal[1, 2]
 # The daemons' names, as their verbs.
 DaemonName = Literal["watch", "ship", "receive", "conduct", "work", "housekeep", "notify", "metrics"]
-
-
-def _clock(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError("expected a time of day, 'HH:MM' in quotes")
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        raise ValueError("expected a time zone such as UTC or America/Santiago") from None
-    return name
-
-
-TimeOfDay = Annotated[str, AfterValidator(_clock)]
 
 
 class HoursOfDay(Section):
@@ -72,7 +53,7 @@ class NoFrameCondition(Section):
     severity: Severity = 2
     plan: AbsolutePath | None = None
     hours: tuple[HoursOfDay, ...] = ()
-    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
     place: Place | None = None
     sun_below_deg: Annotated[float, Field(ge=-18, le=0)] = -12.0
 

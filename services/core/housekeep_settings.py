@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.core.route_settings import PositiveSeconds
 from services.core.secret import AbsolutePath, Secret, Section
+from services.core.setting_types import PositiveSeconds, TimeZone
 
 WORDS_OF_TIME = "expected iso, unix_s, unix_ms, unix_us, unix_ns, mjd or strptime:FORMAT"
-
-
-def _zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # an unknown zone is a KeyError, a strange name one of the others
-        raise ValueError("expected a time zone such as UTC or America/Santiago") from None
-    return name
 
 
 def _time_format(text: str) -> str:
@@ -46,7 +37,6 @@ def _source_name(text: str) -> str:
     return text
 
 
-Zone = Annotated[str, AfterValidator(_zone)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 FilePattern = Annotated[str, AfterValidator(_file_pattern)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -83,7 +73,7 @@ class VisonSource(FileSource):
 
     kind: Literal["vison"]
     pattern: FilePattern = "HK_*_ROE*.txt"
-    time_zone: Zone = "UTC"
+    time_zone: TimeZone = "UTC"
 
 
 class CsvSource(FileSource):
@@ -96,7 +86,7 @@ class CsvSource(FileSource):
     header: tuple[str, ...] = ()  # names of the columns of files that do not say them
     time: Annotated[tuple[str, ...], Field(min_length=1)] = ("time",)
     time_format: TimeFormat = "iso"
-    time_zone: Zone = "UTC"
+    time_zone: TimeZone = "UTC"
     columns: dict[str, str] = Field(default_factory=dict)
     ignore: tuple[str, ...] = ()
 
@@ -168,7 +158,7 @@ class MqttSource(AnySource):
     units: dict[str, str] = Field(default_factory=dict)
     time_key: str = "time"
     time_format: TimeFormat = "iso"
-    time_zone: Zone = "UTC"
+    time_zone: TimeZone = "UTC"
     max_waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.core.route_settings import PositiveSeconds
 from services.core.secret import AbsolutePath, Secret, Section
+from services.core.setting_types import PositiveSeconds
 
 
 def http_url(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import zoneinfo
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from services.core.secret import AbsolutePath, Section
+from services.core.setting_types import PositiveSeconds, TimeOfDay, TimeZone
 
 LOSSY: Final = frozenset({"hcompress", "jpeg2000"})  # as in transfer.codecs.registry, which would load the kernels
 # What `nightferry route set` may change while the daemons run; the rest of a route is its settings file.
@@ -28,7 +28,6 @@ CHANGEABLE: Final = (
     "paused",
 )
 
-PositiveSeconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0.1, le=1e6, allow_inf_nan=False)]
 
 
@@ -41,20 +40,6 @@ def _remote_url(url: str) -> str:
     if not parts.path.startswith("/") or (parts.scheme == "sftp" and not parts.hostname):
         raise ValueError("expected sftp://user@host[:port]/path or file:///path")
     return url
-
-
-def _clock(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise ValueError("expected a time of day, 'HH:MM' in quotes")
-    return text
-
-
-def _zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # an unknown zone is a KeyError, a strange name one of the others
-        raise ValueError("expected a time zone such as UTC or America/Santiago") from None
-    return name
 
 
 class Match(Section):
@@ -84,8 +69,8 @@ class Match(Section):
 class Hours(Section):
     """A part of the day (it may span midnight) and its limit in Mbit/s; none for unlimited."""
 
-    start: Annotated[str, AfterValidator(_clock)]
-    end: Annotated[str, AfterValidator(_clock)]
+    start: TimeOfDay
+    end: TimeOfDay
     mbit_s: Rate | None = None
 
 
@@ -93,7 +78,7 @@ class Bandwidth(Section):
     """How much of the link a route may use: `mbit_s`, and other limits for some hours of the day."""
 
     mbit_s: Rate | None = None
-    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
     hours: tuple[Hours, ...] = ()
 
     def limit_mbit_s(self, when: dt.datetime) -> float | None:

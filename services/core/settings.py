@@ -6,7 +6,6 @@ holds it. Every section has defaults that suit one host; a host only writes the 
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -19,15 +18,10 @@ from services.core.errors import BadSettings
 from services.core.housekeep_settings import HousekeepSettings
 from services.core.metrics_settings import MetricsSettings
 from services.core.mistakes import mistakes_in
-from services.core.route_settings import PositiveSeconds, RouteSettings
+from services.core.route_settings import RouteSettings
 from services.core.secret import AbsolutePath, Secret, Section
+from services.core.setting_types import Name, PositiveSeconds
 from services.core.yamlfile import YamlFile
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
-        raise ValueError("expected a short name of lower-case letters, digits, '_' and '-'")
-    return text
 
 
 def _ledger_url(url: str) -> str:
@@ -44,9 +38,6 @@ def _redis_url(url: str) -> str:
     if urlsplit(url).password is not None:
         raise ValueError("a password in the address is not allowed; name it under redis.password")
     return url
-
-
-Name = Annotated[str, AfterValidator(_name)]
 
 
 class LogSettings(Section):

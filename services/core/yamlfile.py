@@ -6,10 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.error import MarkedYAMLError
 
 from services.core.errors import BadSettings
 
 Location = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """A loader to whom a value that cannot be (2026-02-30, !!int x) is a mistake with its line, not a ValueError."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        except (ValueError, ArithmeticError, AttributeError) as error:
+            raise MarkedYAMLError(None, None, f"{node.value}: {error}", node.start_mark) from None
 
 
 class YamlFile:
@@ -27,16 +38,19 @@ class YamlFile:
         self._lines: dict[Location, int] = {}
         try:
             text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            self.data: Any = yaml.safe_load(text)
+            node = yaml.compose(text, Loader=_Loader)
+            self.data: Any = yaml.load(text, Loader=_Loader)
+            duplicates: list[str] = []
+            self._walk(node, (), duplicates)
         except (OSError, UnicodeDecodeError) as error:
             raise BadSettings((f"{path}: cannot be read: {error}",)) from None
         except yaml.YAMLError as error:
-            raise BadSettings((f"{path}: not YAML: {' '.join(str(error).split())}",)) from None
+            raise BadSettings((_not_yaml(path, error),)) from None
+        except RecursionError:
+            raise BadSettings((f"{path}: not settings: it is nested without end",)) from None
         if not isinstance(self.data, dict):
-            raise BadSettings((f"{path}: expected a mapping of settings, the file holds {type(self.data).__name__}",))
-        duplicates: list[str] = []
-        self._walk(node, (), duplicates)
+            holds = "is empty" if self.data is None else f"holds {type(self.data).__name__}"
+            raise BadSettings((f"{path}: expected a mapping of settings, the file {holds}",))
         if duplicates:
             raise BadSettings(tuple(duplicates))
 
@@ -64,3 +78,10 @@ class YamlFile:
         elif isinstance(node, yaml.SequenceNode):
             for index, value in enumerate(node.value):
                 self._walk(value, (*location, index), duplicates)
+
+
+def _not_yaml(path: Path, error: yaml.YAMLError) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        context = f"{error.context}: " if error.context else ""
+        return f"{path}:{error.problem_mark.line + 1}: not YAML: {context}{error.problem}"
+    return f"{path}: not YAML: {' '.join(str(error).split())}"

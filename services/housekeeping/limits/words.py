@@ -98,7 +98,7 @@ def _say_rate(word: str, facts: Facts) -> tuple[str, float | None, float | None,
     unit = f"{facts.unit}/{per[:1] if per != 'minute' else 'min'}".lstrip()
     rate, limit = facts.rate * seconds, facts.limit * seconds
     said = (
-        f"{facts.parameter} changes by {with_unit(rate, unit)}, faster than {with_unit(limit, unit)} ({word}); "
+        f"{facts.parameter} changes by {with_unit(float(f"{rate:.3g}"), unit)}, faster than {with_unit(limit, unit)} ({word}); "
         f"it is {with_unit(facts.value, facts.unit)}"
     )
     return said, rate, math.copysign(limit, rate), unit

@@ -60,7 +60,10 @@ def test_every_mistake_is_told_at_once_with_line_and_path(tmp_path: Path) -> Non
     ("text", "said"),
     [
         ("- a\n- b\n", "expected a mapping"),
-        ("site: [\n", "not YAML"),
+        ("site: [\n", "settings.yaml:2: not YAML"),
+        ("", "the file is empty"),
+        ("site: lab\nsince: 2026-02-30\n", "settings.yaml:2: not YAML: 2026-02-30: day is out of range"),
+        ("site: &a [*a]\n", "nested without end"),
         (GOOD + "site: other\n", "the key stands twice"),
         (GOOD + "watch: {dirs: [/data]}\n", "'watch' needs at least one destination"),
         (GOOD + "routes: {r: {url: 'sftp://u@h/p'}}\n", "needs 'key_file' and 'known_hosts'"),

@@ -75,6 +75,7 @@ def inside(good: list[Any], bad: list[Any], truth: Any) -> list[tuple[float, flo
         ("nan:HK_temp_top_CCD1,for=600", lambda pairs: all(math.isnan(b) for _, b in pairs)),
         ("stuck:HK_temp_top_CCD1,for=600", lambda pairs: len({b for _, b in pairs}) == 1),
         ("flap:HK_temp_top_CCD1,for=600,value=-95,by=0.5,every=20", lambda p: {b for _, b in p} == {-95.5, -94.5}),
+        ("flap:for=600", lambda p: all(5 < abs(b - a) + 0.3 < 5.6 for a, b in p)),  # about what it was
     ],
 )
 def test_a_sensor_fails_from_when_to_when_the_truth_says(played: Any, fault: str, holds: Any) -> None:
