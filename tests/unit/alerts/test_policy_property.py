@@ -35,12 +35,18 @@ class Alerts(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), severity=st.sampled_from([1, 2]))
     def raised(self, name: str, severity: int) -> None:
-        self.world.raised(name, severity)
+        self._raise(name, severity)
 
     @rule(severity=st.sampled_from([1, 2]))
     def storm(self, severity: int) -> None:
         for name in NAMES:
-            self.world.raised(name, severity)
+            self._raise(name, severity)
+
+    def _raise(self, name: str, severity: int) -> None:
+        known = self.world.conditions.get(name)
+        if known is not None and known.severity < severity:
+            self.quiet_since.pop(name, None)  # it is news again: the time to tell it begins now
+        self.world.raised(name, severity)
 
     @rule(name=st.sampled_from(NAMES))
     def resolved(self, name: str) -> None:
