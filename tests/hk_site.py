@@ -21,6 +21,7 @@ from services.core.metrics.blocks import text_of
 from services.core.metrics.spool import open_spool
 from services.core.settings import load_settings
 from services.housekeeping.store import Last, Store, StoreUnreachable, open_store
+from tests.ledgers import lay_sqlite
 
 
 class HkSite:
@@ -38,7 +39,7 @@ class HkSite:
         settings = {
             "site": "summit",
             "state_dir": str(self.state),
-            "ledger": {"url": f"sqlite:///{self.state}/ledger.sqlite"},
+            "ledger": {"url": lay_sqlite(self.state / "ledger.sqlite")},
             "housekeep": section,
         }
         (root / "summit.yaml").write_text(yaml.safe_dump(settings))
@@ -96,6 +97,19 @@ class HkSite:
         found = {(one.source, one.parameter): one for one in store.last()}
         store.close()
         return found
+
+    def watched(self, source: str) -> tuple[int, int]:
+        """Since when the limits of a source are watched, and until when, as it is stored; zeros when it is not."""
+        try:
+            store = self.store()
+        except StoreUnreachable:
+            return 0, 0
+        state = store.state("limits")
+        store.close()
+        if state is None:
+            return 0, 0
+        silence = state["sources"][source]["silence"]
+        return silence["begun_ns"], silence["tick_ns"]
 
     def store(self) -> Store:
         """The housekeeper's file, to be read."""

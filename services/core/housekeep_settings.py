@@ -47,12 +47,14 @@ class AnySource(Section):
     """What every source has.
 
     `poll_s`: how often it is looked at (default: `housekeep.poll_s`). `future_s`: rows that lie farther ahead of our
-    clock are set aside. `unreachable_after_s`: a source away for so long is an alert.
+    clock are set aside. `unreachable_after_s`: a source away for so long is an alert. `past_s`: rows older than that
+    raise no alert until newer ones come (null: they do; for rows that are played again).
     """
 
     poll_s: PositiveSeconds | None = None
     future_s: PositiveSeconds = 86_400.0
     unreachable_after_s: PositiveSeconds = 60.0
+    past_s: PositiveSeconds | None = 172_800.0
 
 
 class FileSource(AnySource):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from yaml.error import MarkedYAMLError
@@ -12,13 +12,15 @@ from services.core.errors import BadSettings
 
 Location = tuple[str | int, ...]
 
+_MOST_VALUES: Final = 300_000  # aliases of aliases make a short file endless
+
 
 class _Loader(yaml.SafeLoader):
     """A loader to whom a value that cannot be (2026-02-30, !!int x) is a mistake with its line, not a ValueError."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            return super().construct_object(node, deep)
         except (ValueError, ArithmeticError, AttributeError) as error:
             raise MarkedYAMLError(None, None, f"{node.value}: {error}", node.start_mark) from None
 
@@ -43,7 +45,7 @@ class YamlFile:
             duplicates: list[str] = []
             self._walk(node, (), duplicates)
         except (OSError, UnicodeDecodeError) as error:
-            raise BadSettings((f"{path}: cannot be read: {error}",)) from None
+            raise BadSettings((f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}",)) from None
         except yaml.YAMLError as error:
             raise BadSettings((_not_yaml(path, error),)) from None
         except RecursionError:
@@ -65,6 +67,8 @@ class YamlFile:
     def _walk(self, node: yaml.Node | None, location: Location, duplicates: list[str]) -> None:
         if node is None:
             return
+        if len(self._lines) > _MOST_VALUES:
+            raise MarkedYAMLError(None, None, f"more than {_MOST_VALUES} values with its aliases", node.start_mark)
         self._lines.setdefault(location, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             seen = set()

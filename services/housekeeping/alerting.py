@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, select
 
 from services.core.ledger.alert_schema import alerts
+from services.core.ledger.alert_words import name_of
 from services.core.ledger.alerts import raise_alert, resolve_alert
 from services.housekeeping.limits.transition import Transition
 from services.housekeeping.samples import Samples
@@ -18,11 +19,17 @@ from services.housekeeping.store import Store
 TREND_S: Final = 3600.0
 TREND_PAIRS: Final = 240
 _UNREACHABLE: Final = "unreachable"
+_MISDATED: Final = "misdated"
 
 
 def unreachable(source: str) -> str:
     """Name of the alert of a source that does not answer."""
     return f"housekeeping:{source}:-:{_UNREACHABLE}"
+
+
+def misdated(source: str) -> str:
+    """Name of the alert of a source whose rows are of the past although they come now."""
+    return f"housekeeping:{source}:-:{_MISDATED}"
 
 
 class AlertClerk:
@@ -49,34 +56,46 @@ class AlertClerk:
         """Raise and resolve; the counts as they are when the caller has stored them."""
         counts = dict(self.counts)
         for step in transitions:
-            counts[step.alert] = number = counts.get(step.alert, 0) + 1
-            if number <= self._in_ledger(conn, step.alert):
+            name = name_of(step.alert)
+            counts[name] = number = counts.get(name, 0) + 1
+            if number <= self._in_ledger(conn, name):
                 continue
+            details = self._details(step, limits.get((step.source, step.parameter)), samples)
+            details |= {"step": number, "store": self._identity}
             if step.opened:
-                details = self._details(step, limits.get((step.source, step.parameter)), samples)
-                details |= {"step": number, "store": self._identity}
                 raise_alert(conn, step.alert, step.message, now, step.severity, details)
             else:
-                resolve_alert(conn, step.alert, now)
+                resolve_alert(conn, step.alert, now, step.message, details)
         return counts
 
     def _in_ledger(self, conn: Connection, alert: str) -> int:
-        details = conn.execute(select(alerts.c.details).where(alerts.c.alert == alert[:200])).scalar_one_or_none() or {}
+        details = conn.execute(select(alerts.c.details).where(alerts.c.alert == alert)).scalar_one_or_none() or {}
         return int(details.get("step", 0)) if details.get("store") == self._identity else 0
 
-    def settle(self, conn: Connection, sources: Sequence[str], held: set[str], now: float) -> list[str]:
-        """Resolve alerts of limits that are open in the ledger and that nobody holds any more; their names.
+    def settle(self, conn: Connection, sources: Mapping[str, bool], held: Collection[str], now: float) -> list[str]:
+        """Resolve alerts that are open in the ledger and that nobody holds any more; their names.
 
-        A process may have died with an alert in the ledger that the rows read since then do not say again.
+        A process may have died with an alert in the ledger that the rows read since then do not say again; or a
+        source, or all limits, were taken out of the settings.
+
+        Parameters
+        ----------
+        sources
+            Those of the settings, and whether they answer: of one that does not, nothing is settled.
         """
-        query = select(alerts.c.alert).where(
+        query = select(alerts.c.alert, alerts.c.details).where(
             alerts.c.open & alerts.c.alert.startswith("housekeeping:", autoescape=True)
         )
+        names = {name_of(name) for name in held}
         over: list[str] = []
-        for name in conn.execute(query).scalars().all():
+        for name, details in conn.execute(query).all():
             parts = name.split(":")
-            if len(parts) >= 4 and parts[1] in sources and parts[-1] != _UNREACHABLE and name not in held:
-                self.counts[name] = max(self.counts.get(name, 0), self._in_ledger(conn, name))
+            if len(parts) < 4 or parts[1] == "-":
+                continue
+            self.counts[name] = max(self.counts.get(name, 0), self._in_ledger(conn, name))
+            ours = (details or {}).get("store") == self._identity  # another host may have sources that we do not know
+            lost = parts[-1] not in (_UNREACHABLE, _MISDATED) and sources.get(parts[1], False)
+            if name not in names and (lost or (parts[1] not in sources and ours)):
                 resolve_alert(conn, name, now)
                 over.append(name)
         return over
@@ -93,6 +112,7 @@ class AlertClerk:
             "source": step.source,
             "parameter": step.parameter,
             "limits": dict(limits) if limits is not None else None,
+            "trend_unit": _unit_of_trend(step),
             "trend": [[round(when / 1e9, 3), float(f"{value:.7g}")] for when, value in zip(times, values, strict=True)],
         }
 
@@ -111,6 +131,13 @@ class AlertClerk:
         order = np.argsort(times[young], kind="stable")
         when, what = thinned(times[young][order], values[young][order], TREND_PAIRS)
         return when.tolist(), what.tolist()
+
+
+def _unit_of_trend(step: Transition) -> str:
+    """The parameter's own unit: of a rate the value is in degC/min, of a silence in seconds."""
+    if step.kind == "rate":
+        return step.unit.rpartition("/")[0]
+    return "" if step.kind == "stale" else step.unit
 
 
 def thinned(

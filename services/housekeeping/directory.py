@@ -32,6 +32,7 @@ class Directory:
         self._hidden = pattern.startswith(".")
         self._pattern = re.compile(translate(pattern))
         self._fits: dict[str, bool] = {}
+        self.unreadable = ""  # a file that could not be looked at last time, and why
 
     def look(self, known_inodes: Container[int]) -> list[Entry]:
         """Files whose name fits the pattern, and files under any name whose inode is known (they were renamed).
@@ -42,6 +43,7 @@ class Directory:
             The directory cannot be read.
         """
         found: list[Entry] = []
+        self.unreadable = ""
         try:
             with os.scandir(self.path) as entries:
                 for entry in entries:
@@ -53,6 +55,9 @@ class Directory:
                             continue
                         stat = entry.stat()
                     except FileNotFoundError:  # gone since the directory was read
+                        continue
+                    except OSError as error:  # a loop of links, a stale file of NFS: the other files are there
+                        self.unreadable = f"{self.path / entry.name}: {error.strerror or error}"
                         continue
                     found.append(Entry(entry.name, fits, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns))
         except OSError as error:

@@ -88,6 +88,12 @@ class Follower:
         self._count = max((int(key) for key in self.files if key.isdigit()), default=0)
         self._open: OrderedDict[tuple[int, int], int] = OrderedDict()
         self.too_old = 0
+        self._closed = ""
+
+    @property
+    def trouble(self) -> str:
+        """A file that could not be read in this look, and why; empty when there is none."""
+        return self._closed or self._directory.unreadable
 
     def look(self, now_s: float) -> tuple[list[Followed], list[str]]:
         """Files to be read, the longest unchanged first, and the keys of files that are forgotten now.
@@ -104,6 +110,7 @@ class Follower:
         changed: dict[str, tuple[int, str, Followed]] = {}
         alive: set[str] = set()
         self.too_old = 0
+        self._closed = ""
         for entry in entries:
             here = (entry.device, entry.inode)
             file = by_inode.get(here)
@@ -151,13 +158,19 @@ class Follower:
         return made
 
     def open(self, file: Followed) -> int | None:
-        """A descriptor of the file under its name, kept open for when it is deleted; None when it is not there."""
+        """A descriptor of the file under its name, kept open for when it is deleted.
+
+        None when it is not there, or must not be read; it is tried again with the next look then.
+        """
         key = (file.device, file.inode)
         descriptor = self._open.pop(key, None)
         if descriptor is None:
             try:
                 descriptor = os.open(self._directory.path / file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except FileNotFoundError:
+                return None
+            except PermissionError as error:
+                self._closed = f"{self._directory.path / file.path}: {error.strerror}"
                 return None
             stat = os.fstat(descriptor)
             if (stat.st_dev, stat.st_ino) != key:  # replaced since the directory was read: the next look sees it

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from services.core.errors import ServiceError
 from services.core.ledger.engine import Ledger
 from services.core.metrics.blocks import blocks_of
 from services.core.metrics.spool import Spool
@@ -23,7 +24,7 @@ from services.housekeeping.store import Standing, Store
 
 @dataclass
 class Round:
-    """Everything that one round of the daemon has to keep; `steps` counts those that are done."""
+    """Everything that one round of the daemon has to keep; `done` holds the names of the steps that are done."""
 
     now: float
     batches: Mapping[str, Batch]
@@ -32,7 +33,7 @@ class Round:
     standings: Sequence[Standing] = ()
     limits: Mapping[tuple[str, str], Limits] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
-    steps: int = 0
+    done: set[str] = field(default_factory=set)
 
     @property
     def samples(self) -> list[Samples]:
@@ -54,19 +55,25 @@ class Keeper:
         self._clerk = clerk
 
     def keep(self, work: Round) -> None:
-        """Keep a round; called again after an error, it goes on with the step that failed.
+        """Keep a round; called again after an error, it does what is not done yet.
+
+        A spool that cannot be written (disk full) must not keep alerts from the ledger, nor the reverse.
 
         Raises
         ------
         SpoolUnwritable, LedgerUnreachable, StoreUnreachable
-            A step could not be done (disk full, PostgreSQL down); nothing after it was done.
+            A step could not be done (disk full, PostgreSQL down); the positions are not stored.
         """
-        if work.steps < 1:
-            self.write_points(work)
-            work.steps = 1
-        if work.steps < 2:
-            self.write_alerts(work)
-            work.steps = 2
+        failed: ServiceError | None = None
+        for name, step in (("points", self.write_points), ("alerts", self.write_alerts)):
+            if name not in work.done:
+                try:
+                    step(work)
+                    work.done.add(name)
+                except ServiceError as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed
         self.store_positions(work)
 
     def write_points(self, work: Round) -> None:

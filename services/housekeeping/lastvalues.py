@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from services.housekeeping.samples import Samples
+from services.housekeeping.times import AHEAD_NS
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,26 @@ CREATE TABLE IF NOT EXISTS last (
             for source, parameter, time_ns, value, text, unit, verdict, limits in rows
         ]
 
-    def put(self, samples: Samples) -> None:
-        """The newest row of a batch; one that is older than what is there changes nothing."""
+    def put(self, samples: Samples, now_ns: int) -> None:
+        """The newest row of a batch; one that is older than what is there changes nothing.
+
+        What is there may be of a clock that was ahead and was put right since: beyond `now_ns` nothing is kept.
+        """
         if not len(samples):
             return
         row = int(np.argmax(samples.times_ns))
         time_ns = int(samples.times_ns[row])
         source = samples.source
+        latest = now_ns + AHEAD_NS
         ids = [self._id(source, parameter, samples.units.get(parameter)) for parameter in samples.parameters]
         values = samples.values[row].tolist()
         self._db.executemany(
-            "UPDATE last SET time_ns = ?1, value = ?2, text = NULL WHERE id = ?3 AND time_ns <= ?1",
-            [(time_ns, value if value == value else None, id_) for value, id_ in zip(values, ids, strict=True)],  # noqa: PLR0124
+            "UPDATE last SET time_ns = ?1, value = ?2, text = NULL WHERE id = ?3 AND (time_ns <= ?1 OR time_ns > ?4)",
+            [(time_ns, value if value == value else None, id_, latest) for value, id_ in zip(values, ids, strict=True)],  # noqa: PLR0124
         )
         self._db.executemany(
-            "UPDATE last SET time_ns = ?1, value = NULL, text = ?2 WHERE id = ?3 AND time_ns <= ?1",
-            [(time_ns, words[row], self._id(source, name, None)) for name, words in samples.texts.items()],
+            "UPDATE last SET time_ns = ?1, value = NULL, text = ?2 WHERE id = ?3 AND (time_ns <= ?1 OR time_ns > ?4)",
+            [(time_ns, words[row], self._id(source, name, None), latest) for name, words in samples.texts.items()],
         )
 
     def _id(self, source: str, parameter: str, unit: str | None) -> int:

@@ -38,6 +38,8 @@ class Runner:
         Since when (monotonic seconds) it has not answered.
     seconds : float
         What the last look took.
+    read_up : bool
+        The last look found no more than it took: the source has been read to where it is.
     """
 
     def __init__(self, name: str, make: Callable[[Callable[[], None]], Source], poll_s: float, pace: Pace) -> None:
@@ -45,6 +47,7 @@ class Runner:
         self.trouble = ""
         self.away_since: float | None = None
         self.seconds = 0.0
+        self.read_up = False
         self._make = make
         self._poll_s = poll_s
         self._pace = pace
@@ -64,13 +67,23 @@ class Runner:
             return True
         if self._batch is not None or now < self.due:
             return False
-        if self._source is None:
-            self._source = self._make(self.nudge)
+        if self._source is None and not self._made(now):
+            return False
         if self._thread.ident is None:
             self._thread.start()
         self._nudged = False
         self._busy_since = now
         self._asked.set()
+        return True
+
+    def _made(self, now: float) -> bool:
+        """Whether there is a source now: one that cannot be made (its stored positions are damaged) stops no other."""
+        try:
+            self._source = self._make(self.nudge)
+        except Exception as error:  # noqa: BLE001 as in `_look`
+            self._busy_since = now
+            self._failed(None, error)
+            return False
         return True
 
     def nudge(self) -> None:
@@ -136,24 +149,34 @@ class Runner:
             return
         now = time.monotonic()
         self.seconds = now - begun
-        self.trouble, self.away_since = "", None
+        self.read_up = not batch.more
+        if batch.trouble:
+            self._say(batch.trouble)
+            self.trouble = batch.trouble
+            self.away_since = begun if self.away_since is None else self.away_since
+        else:
+            self.trouble, self.away_since = "", None
         self._backoff.reset()
         self._due = now if batch.more and batch.empty else begun + self._poll_s
         self._batch = None if batch.empty else batch
         self._busy_since = None
 
-    def _failed(self, source: Source, error: Exception) -> None:
+    def _say(self, reason: str, *, known: bool = True) -> None:
+        if not self.trouble or not known:
+            log = get_logger().bind(source=self.name)
+            (log.warning if known else log.exception)("a source does not answer", reason=reason)
+
+    def _failed(self, source: Source | None, error: Exception) -> None:
         known = isinstance(error, ServiceError | OSError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         now = time.monotonic()
         self.seconds = 0.0
-        if not self.trouble or not known:
-            log = get_logger().bind(source=self.name)
-            (log.warning if known else log.exception)("a source does not answer", reason=reason)
+        self._say(reason, known=known)
         if self.away_since is None:
             self.away_since = self._busy_since
         self.trouble = reason
         self._due = now + self._backoff.next_s()
-        source.close()
+        if source is not None:
+            source.close()
         self._source = None
         self._busy_since = None

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ __all__ = ["STORE_NAME", "Last", "Standing", "Store", "StoreUnreachable", "open_
 
 STORE_NAME: Final = "housekeeping.sqlite"
 _VERSION: Final = 1
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _MOST_SET_ASIDE: Final = 10_000  # rows that are kept; older ones go
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS positions (
@@ -41,6 +42,16 @@ CREATE TABLE IF NOT EXISTS set_aside (
 
 class StoreUnreachable(ServiceError):
     """The housekeeper's file cannot be opened, or another version wrote it."""
+
+
+class StoreDamaged(StoreUnreachable):
+    """The housekeeper's file is no database any more: it is set aside at the next start."""
+
+
+class StoreOfAnotherVersion(StoreUnreachable):
+    """Another version of the program wrote the file: it must not be touched, a person decides."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class Store:
@@ -91,13 +102,13 @@ class Store:
         Raises
         ------
         StoreUnreachable
-            The disk is full or the file is locked for too long: nothing was kept.
+            The disk is full or the file is locked for too long: nothing was kept. `StoreDamaged`: nor will it be.
         """
         try:
             with self._transaction():
                 self._keep(samples, positions or {}, states or {}, standings, bad or {}, now)
         except sqlite3.Error as error:
-            raise StoreUnreachable(f"{STORE_NAME}: {error}") from None
+            raise _named(error)(f"{STORE_NAME}: {error}") from None
 
     def _keep(
         self,
@@ -113,7 +124,7 @@ class Store:
         for name, value in states.items():
             self._db.execute("REPLACE INTO state VALUES (?, ?)", (name, json.dumps(value, separators=(",", ":"))))
         for one in samples:
-            self._last.put(one)
+            self._last.put(one, round(now * 1e9))
         self._last.judge(standings)
         self._history.add(samples, round(now * 1e9))
         self._set_aside(bad, now)
@@ -177,13 +188,37 @@ class Store:
         self._db.close()
 
 
+def _named(error: sqlite3.Error) -> type[StoreUnreachable]:
+    return StoreDamaged if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED else StoreUnreachable
+
+
+def open_or_begin_anew(path: Path, keep_s: float) -> tuple[Store, str]:
+    """Open the file to write; one that is damaged is set aside and begun anew, and the second word says why.
+
+    Raises
+    ------
+    StoreUnreachable
+        As `open_store`; another version's file is left alone.
+    """
+    try:
+        return open_store(path, keep_s=keep_s), ""
+    except StoreDamaged as error:
+        for each in [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]:
+            if each.exists():
+                each.replace(each.with_name(f"{each.name}.damaged"))
+        return open_store(path, keep_s=keep_s), str(error)
+
+
 def open_store(path: Path, *, readonly: bool = False, keep_s: float = 7200.0) -> Store:
     """Open the housekeeper's file; made when it is not there, unless `readonly`.
 
     Raises
     ------
     StoreUnreachable
-        It is not there, cannot be read, or another version wrote it.
+        It is not there, or cannot be read.
+    StoreDamaged
+        It is no database, or its pages do not fit together.
+    StoreOfAnotherVersion
     """
     try:
         if readonly:
@@ -197,8 +232,12 @@ def open_store(path: Path, *, readonly: bool = False, keep_s: float = 7200.0) ->
             why = (
                 f"written by another version (its number is {version}, ours {_VERSION})" if version else "not made yet"
             )
-            raise StoreUnreachable(f"{path}: {why}")
+            raise (StoreOfAnotherVersion if version else StoreUnreachable)(f"{path}: {why}")
         if not readonly:
+            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                db.close()
+                raise StoreDamaged(f"{path}: {' '.join(str(found).split())}")
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-8000"):
                 db.execute(f"PRAGMA {pragma}")
             identity = f"INSERT OR IGNORE INTO state VALUES ('identity', '\"{uuid.uuid4().hex}\"');"
@@ -206,5 +245,5 @@ def open_store(path: Path, *, readonly: bool = False, keep_s: float = 7200.0) ->
                 f"BEGIN;{_SCHEMA}{LastValues.SCHEMA}{History.SCHEMA}{identity}PRAGMA user_version={_VERSION};COMMIT;"
             )
     except sqlite3.Error as error:
-        raise StoreUnreachable(f"{path}: {error}; has `nightferry housekeep` run?") from None
+        raise _named(error)(f"{path}: {error}; has `nightferry housekeep` run?") from None
     return Store(db, keep_s)

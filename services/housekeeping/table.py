@@ -15,9 +15,9 @@ import numpy.typing as npt
 from services.housekeeping.ordering import Sequencer
 from services.housekeeping.samples import Samples
 from services.housekeeping.sources.base import Bad
+from services.housekeeping.times import AHEAD_NS
 
 _NOTHING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "---"})
-AHEAD_NS: Final = 60 * 1_000_000_000  # a row so far ahead of our clock says that one of the clocks is wrong
 # (cells of the time columns joined by a blank, time of the row before) → nanoseconds
 Clock = Callable[[str, int | None], int]
 

@@ -11,6 +11,7 @@ from typing import Final
 
 NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS
+AHEAD_NS: Final = 60 * NS  # a row so far ahead of our clock says that one of the clocks is wrong
 MJD_1970: Final = 40_587
 _EPOCH: Final = dt.datetime(1970, 1, 1)
 _UTC_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -47,6 +48,10 @@ def mjd_ns(text: str) -> int:
 
 
 def _iso(text: str, zone: dt.tzinfo, last: int | None) -> int:
+    if text[11:16] == "24:00":  # the end of a day: the moment after its last minute
+        return _iso(f"{text[:11]}23:59{text[16:]}", zone, last) + 60 * NS
+    if text[16:19] == ":60":  # a leap second
+        return _iso(f"{text[:16]}:59{text[19:]}", zone, last) + NS
     fine = _FINE.fullmatch(text) if len(text) > 26 else None
     if fine is None:
         return _to_ns(dt.datetime.fromisoformat(text), zone, last)

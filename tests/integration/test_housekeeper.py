@@ -83,7 +83,7 @@ def test_killed_at(step: str, make: Callable[..., HkSite], tmp_path: Path) -> No
     assert len(site.lines()) == 20  # a line that stands there twice overwrites itself
     alert = site.alerts()[LOW]
     assert (alert.open, alert.episode) == (False, 1)
-    assert alert.details["value"] == 300.0 and alert.details["unit"] == "K"
+    assert alert.details["value"] == 29.0 and alert.details["unit"] == "K" and "is back inside" in alert.message
     assert alert.details["trend"][-1][1] in (38.0, 39.0) and len(alert.details["trend"]) <= 20
     assert site.stop() == 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 import urllib.error
@@ -59,6 +61,9 @@ class Publisher:
         text = payload if isinstance(payload, str | bytes) else json.dumps(payload)
         self._client.publish(topic, text, qos=1).wait_for_publish(10)
 
+    def keep(self, topic: str, payload: Any) -> None:
+        self._client.publish(topic, json.dumps(payload), qos=1, retain=True).wait_for_publish(10)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
@@ -93,6 +98,19 @@ def test_messages_while_we_are_away_wait_at_the_broker(mosquitto: Mosquitto, pub
     reader.restart()
     until(reader, lambda: len(reader.rows()) == 62)
     assert [values["dome.west"] for _, values in reader.rows()[2:]] == list(range(60))
+    reader.source.close()
+
+
+def test_a_value_that_the_broker_has_kept_is_no_new_one(mosquitto: Mosquitto, publisher: Publisher) -> None:
+    """At every start the broker says retained messages again: a dead sensor would live for ever."""
+    publisher.keep("dome/old/temp", 1)
+    publisher.keep("weather/old", {"time": "2026-01-01T00:00:00Z", "wind": 1})
+    reader = mqtt_reader(mosquitto)
+    until(reader, lambda: reader.notes.get("retained", 0) == 1 and len(reader.rows()) == 1)
+    reader.restart()
+    publisher.say("dome/old/temp", 2)
+    until(reader, lambda: len(reader.rows()) == 2 and reader.notes["retained"] >= 2)
+    assert [values for _, values in reader.rows()] == [{"weather.old.wind": 1.0}, {"dome.old": 2.0}]
     reader.source.close()
 
 
@@ -177,6 +195,17 @@ def test_late_points_are_found_and_none_is_taken_twice(influx: Influx) -> None:
     reader.poll(NOW + 10**9)
     assert reader.rows()[-1] == (NOW - 55 * 10**9, {"c.t": 7.0})
     assert reader.notes["late"] == 1
+
+
+def test_our_clock_that_was_a_day_ahead_does_not_blind(influx: Influx) -> None:
+    name = f"ahead{time.time_ns()}"
+    reader = influx_reader(influx, name, window_s=200_000)
+    write(influx, point(name, "a", -5, 1))
+    reader.poll(NOW + 86_400 * 10**9)
+    write(influx, point(name, "a", 1, 2))
+    reader.poll(NOW)  # put right
+    reader.poll(NOW + 2 * 10**9)
+    assert [values["a.t"] for _, values in reader.rows()][-1] == 2.0
 
 
 def test_much_to_catch_up_comes_in_windows(influx: Influx) -> None:
@@ -272,6 +301,48 @@ def test_who_is_not_let_in(push: Callable[..., Reader]) -> None:
     assert status == 400 and "no good line" in words
     assert pushed(reader, f"m f=1 {NOW + 10**15}".encode())[0] == 400
     assert reader.rows() == []
+
+
+def raw(port: int, data: bytes) -> bytes:
+    """What the server says to these very bytes, until it ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(data)
+        said = b""
+        while more := connection.recv(4096):
+            said += more
+        return said
+
+
+def test_a_request_within_a_request_is_none(push: Callable[..., Reader]) -> None:
+    port = port_of(push())
+    inner = b"POST /write HTTP/1.1\r\nAuthorization: Token secret\r\nContent-Length: 5\r\n\r\nm f=1"
+    start = b"POST /write HTTP/1.1\r\nAuthorization: Token secret\r\n"
+    chunked = start + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner
+    twice = start + b"Content-Length: 0\r\nContent-Length: 5\r\n\r\nm f=1" + inner
+    got = b"GET /health HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(inner) + inner
+    for data, status in ((chunked, b"400"), (twice, b"400"), (got, b"200")):
+        answer = raw(port, data)
+        assert answer.startswith(b"HTTP/1.1 " + status) and answer.count(b"HTTP/1.1") == 1
+
+
+def test_who_drips_is_sent_away_and_stops_no_other(push: Callable[..., Reader]) -> None:
+    reader = push(timeout_s=0.3)
+    slow = [socket.create_connection(("127.0.0.1", port_of(reader)), timeout=20) for _ in range(200)]
+    for connection in slow:
+        with contextlib.suppress(OSError):  # more than there is room for
+            connection.sendall(b"POST /write HTTP/1.1\r\n")
+    deadline = time.monotonic() + 20
+    dripping = set(slow)
+    while dripping:
+        assert time.monotonic() < deadline
+        for connection in tuple(dripping):
+            try:
+                connection.sendall(b"A")  # always a byte, so that no reading lasts long
+            except OSError:
+                dripping.discard(connection)
+                connection.close()
+        time.sleep(0.02)
+    assert pushed(reader, f"m f=1 {NOW}".encode())[0] == 204
 
 
 def test_the_daemon_answers_a_push_within_its_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,11 @@ def _book(name: str, source: SourceSettings, defaults: RuleSettings, file: YamlF
     return SourceBook(silent_s, tuple(entries), dict(source.commanded))
 
 
+def watched(stale_s: float | None) -> Rule:
+    """The rule of a parameter that has none of its own, but decides whether others are asked: it must be there."""
+    return replace(_rule(_values(RuleSettings())), stale_s=stale_s)
+
+
 def _values(settings: RuleSettings) -> dict[str, Any]:
     return {key: getattr(settings, key) for key in RuleSettings.model_fields if key not in ("performance", "safe")}
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from services.housekeeping.limits.book import SourceBook
+from services.housekeeping.limits.book import SourceBook, watched
 from services.housekeeping.limits.envelope import Plan, plan_of
 from services.housekeeping.limits.machine import Bools, Ints
 from services.housekeeping.limits.rule import Rule
@@ -31,6 +31,7 @@ class Columns:
         self.names: list[str] = []
         self.places: dict[str, int] = {}
         self.looked_at: Ints = np.zeros(0, dtype=np.int64)
+        self.by_pattern: Bools = np.zeros(0, dtype=bool)  # nobody has named these
         self._form = 0
         self.use(0)
         self.add(entry.name for entry in book.entries if not entry.is_pattern)
@@ -54,6 +55,8 @@ class Columns:
         if len(self.names) == before:
             return False
         self.looked_at = np.array(sorted(self.places[name] for name in looked_at), dtype=np.int64)
+        entries = [self._book.entry(name) for name in self.names]
+        self.by_pattern = np.array([entry is not None and entry.is_pattern for entry in entries], dtype=bool)
         self._forms.clear()
         self.use(self._form)
         return True
@@ -79,9 +82,21 @@ class Columns:
         if form not in self._forms:
             time_ns = int(self._dates[form - 1]) if form else NEVER
             rules: list[Rule | None] = [self._book.rule(name, time_ns) for name in self.names]
+            self._watch_switches(rules)
             self._forms[form] = (table_of(rules, self.places), plan_of(rules, self.places))
         self._form = form
         self.table, self.plan = self._forms[form]
+
+    def _watch_switches(self, rules: list[Rule | None]) -> None:
+        """A parameter of a `when` that falls silent while it says "off" would switch the limits off for good."""
+        stale_s: dict[str, list[float]] = {}
+        for rule in rules:
+            if rule is not None and rule.when is not None:
+                times = stale_s.setdefault(rule.when.parameter, [])
+                times += [rule.stale_s] if rule.stale_s is not None else []
+        for name, times in stale_s.items():
+            column = self.places[name]
+            rules[column] = rules[column] or watched(min(times, default=None))
 
     def segments(self, times_ns: Ints, most: int) -> Iterator[slice]:
         """Rows in which one form holds, which is in use then, and one night lasts; so many at a time at most."""

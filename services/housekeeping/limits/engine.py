@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -79,12 +79,20 @@ class Engine:
         for watch in watches.values():
             watch.envelope.close_night()
 
-    def tick(self, now_ns: int) -> list[Transition]:
-        """Look who has been silent for too long; call it every few seconds with the time of the clock."""
+    def expect(self, sources: Iterable[str]) -> None:
+        """These sources exist, also if only a pattern has limits for them: one that never speaks is missed."""
+        for name in sources:
+            self._watch(name)
+
+    def tick(self, now_ns: int, without: Collection[str] = ()) -> list[Transition]:
+        """Look who has been silent for too long; call it every few seconds with the time of the clock.
+
+        Of the sources `without` there are rows that were not fed yet: nobody knows whether they are silent.
+        """
         said = [Report.orphan(alert, severity, now_ns) for alert, severity in self._gone]
         self._gone = []
-        for watch in self._watches.values():
-            said += watch.tick(now_ns)
+        for name, watch in self._watches.items():
+            said += watch.tick(now_ns) if name not in without else []
         return said
 
     def state(self) -> dict[str, Any]:

@@ -66,13 +66,18 @@ def read_recorded(
 
 
 def _files(path: Path, settings: FileSource | None) -> list[Path]:
-    """The files of a directory that the source would read, oldest first."""
+    """The files of a directory that the source would read, oldest first; of guessed ones those of one kind.
+
+    A directory of `HK_*_ROE1.txt` holds an exposure log too, which is no housekeeping.
+    """
     if not path.is_dir():
         return [path]
     patterns = [settings.pattern] if settings is not None else ["*.txt", "*.csv", "*.fits"]
     files = [file for pattern in patterns for file in path.glob(pattern) if file.is_file()]
     if not files:
         raise NotRecorded(f"{path}: holds no {' or '.join(patterns)}")
+    if settings is None:
+        files = [file for file in files if file.suffix == ".txt" and _is_vison(_first_lines(file))] or files
     return sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))
 
 
@@ -80,15 +85,23 @@ def _guessed(path: Path) -> FileSource:
     where = path.resolve().parent
     if path.name.casefold().endswith(_FITS):
         return FitsSource(kind="fits", dir=where)
-    with path.open("r", encoding="utf-8", errors="replace") as file:
-        lines = [file.readline(1 << 16).rstrip("\r\n") for _ in range(2)]
-    if lines[0].startswith("HK_timestamp"):
+    lines = _first_lines(path)
+    if _is_vison(lines):
         return VisonSource(kind="vison", dir=where)
     delimiter = max((";", "\t", ","), key=lines[0].count)
     columns = [column.strip() for column in lines[0].lstrip("\ufeff#").split(delimiter)]
     time = next((column for column in columns if column.casefold() in _TIMES), columns[0])
     first = dict(zip(columns, lines[1].split(delimiter), strict=False)).get(time, "")
     return CsvSource(kind="csv", dir=where, delimiter=delimiter, time=(time,), time_format=_format_of(time, first))
+
+
+def _first_lines(path: Path) -> list[str]:
+    with path.open("r", encoding="utf-8", errors="replace") as file:
+        return [file.readline(1 << 16).rstrip("\r\n") for _ in range(2)]
+
+
+def _is_vison(lines: list[str]) -> bool:
+    return lines[0].startswith("HK_timestamp")
 
 
 def _format_of(column: str, value: str) -> str:

@@ -93,6 +93,7 @@ def _clock(now: int, until: int, step: int) -> Iterator[int]:
     if until - now > step:
         wide = max(step, (until - now) // _MOST_TICKS)
         yield from range(now + wide, until, wide)
+        yield until - 1  # a silence that was just too long
 
 
 def rows_of(samples: Samples, begin: int, end: int) -> Samples:

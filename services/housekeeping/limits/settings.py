@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import sys
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, PlainValidator, model_validator
@@ -15,11 +16,12 @@ Pair = tuple[float, float]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 Severity = Annotated[int, Field(ge=0, le=2)]
 
 
 def number_of(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ValueError("expected a finite number")
     return float(value)
 
@@ -138,8 +140,8 @@ class WhenSettings(Section):
     """Only while another parameter of the source is so."""
 
     parameter: Annotated[str, Field(min_length=1)]
-    above: float | None = None
-    below: float | None = None
+    above: Number | None = None
+    below: Number | None = None
     settle_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 0.0
 
     @model_validator(mode="after")
@@ -160,7 +162,7 @@ class EnvelopeSettings(Section):
     min_nights: Annotated[int, Field(ge=1, le=60)] = 3
     hours: Annotated[int, Field(ge=1, le=24)] | None = None
     state: Annotated[str, Field(min_length=1)] | None = None
-    edges: Annotated[tuple[float, ...], Field(max_length=15)] = ()
+    edges: Annotated[tuple[Number, ...], Field(max_length=15)] = ()
     every_s: Seconds = 60.0
     floor: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     noon_utc_h: Annotated[float, Field(ge=0, lt=24)] = 12.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from services.housekeeping.limits.machine import NONE, Bools, Ints
 from services.housekeeping.limits.table import Table
 from services.housekeeping.limits.track import Track
 from services.housekeeping.limits.transition import NEVER, SECOND
+
+_RETIRED_NS: Final = 31 * 86_400 * SECOND  # longer than any `stale_s`
 
 
 @dataclass
@@ -64,7 +66,9 @@ def ages(silence: Silence, track: Track, now_ns: int) -> Ints:
     return np.asarray(np.maximum(silence.tick_ns - heard, now_ns - stamped))
 
 
-def tick(silence: Silence, track: Track, table: Table, silent_ns: int, now_ns: int) -> Iterator[Change]:
+def tick(
+    silence: Silence, track: Track, table: Table, silent_ns: int, by_pattern: Bools, now_ns: int
+) -> Iterator[Change]:
     """Bring it up to now, and say what changed. While the whole source is silent no parameter is told of singly."""
     if silence.begun_ns == NEVER:
         silence.begun_ns = silence.tick_ns = now_ns
@@ -73,7 +77,7 @@ def tick(silence: Silence, track: Track, table: Table, silent_ns: int, now_ns: i
     track.fresh[:] = False
     old = ages(silence, track, now_ns)
     resolve = table.patience.resolve_ns[0]
-    youngest = int(old.min(initial=silence.tick_ns - silence.begun_ns))
+    youngest = int(old.min()) if len(old) else silence.tick_ns - silence.begun_ns
     late = silent_ns > 0 and youngest > silent_ns
     never = bool((track.heard_ns == NEVER).all())
     asked = table.stale_ns > 0
@@ -88,13 +92,17 @@ def tick(silence: Silence, track: Track, table: Table, silent_ns: int, now_ns: i
             yield Change(-1, False, youngest, silent_ns, never)
     elif late:
         silence.clear_ns = NONE
-    yield from _parameters(silence, track, table, old, late)
+    # Known from a pattern and old rows only: it was taken out of the instrument, and is not missed.
+    retired = by_pattern & (old > _RETIRED_NS)
+    yield from _parameters(silence, track, table, old, late, retired)
 
 
-def _parameters(silence: Silence, track: Track, table: Table, old: Ints, source_late: bool) -> Iterator[Change]:
+def _parameters(
+    silence: Silence, track: Track, table: Table, old: Ints, source_late: bool, retired: Bools
+) -> Iterator[Change]:
     asked = table.stale_ns > 0
     late: Bools = asked & (old > table.stale_ns)
-    begun = late & ~track.stale & (not source_late and not silence.silent)
+    begun = late & ~retired & ~track.stale & (not source_late and not silence.silent)
     calm = track.stale & ~late
     track.stale_clear = np.where(
         calm, np.where(track.stale_clear == NONE, silence.tick_ns, track.stale_clear), NONE

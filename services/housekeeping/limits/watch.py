@@ -164,7 +164,7 @@ class Watch:
         said = [Report.orphan(alert, severity, now_ns) for alert, severity in self.orphans]
         self.orphans = []
         silent_ns = round((self.book.silent_s or 0) * SECOND)
-        for change in tick(self.silence, self.track, table, silent_ns, now_ns):
+        for change in tick(self.silence, self.track, table, silent_ns, self.columns.by_pattern, now_ns):
             said += Report.silence(self.name, self.track, table, self.silence, change, now_ns)
         return said
 

@@ -71,7 +71,7 @@ def say_open(kind: str, word: str, facts: Facts) -> tuple[str, float | None, flo
     stuck = facts.rule.stuck_s
     if stuck is not None and facts.same_s >= stuck:
         said = f"{name} has been exactly {with_unit(facts.value, unit)} for {facts.same_s:.0f} s"
-        return said, facts.value, stuck, unit
+        return said, facts.value, None, unit
     return f"{name} {with_unit(facts.value, unit)} is at the end of its converter", facts.value, facts.value, unit
 
 
@@ -97,8 +97,9 @@ def _say_rate(word: str, facts: Facts) -> tuple[str, float | None, float | None,
     seconds = {"second": 1.0, "minute": 60.0, "hour": 3600.0}[per]
     unit = f"{facts.unit}/{per[:1] if per != 'minute' else 'min'}".lstrip()
     rate, limit = facts.rate * seconds, facts.limit * seconds
+    rough = float(f"{rate:.3g}")  # more digits would be noise
     said = (
-        f"{facts.parameter} changes by {with_unit(float(f"{rate:.3g}"), unit)}, faster than {with_unit(limit, unit)} ({word}); "
+        f"{facts.parameter} changes by {with_unit(rough, unit)}, faster than {with_unit(limit, unit)} ({word}); "
         f"it is {with_unit(facts.value, facts.unit)}"
     )
     return said, rate, math.copysign(limit, rate), unit

@@ -57,6 +57,8 @@ class Batch:
         What was noticed: rows `repeated`, `clock_back`, `clock_ahead`, `late`; files read from their start `again`.
     more : bool
         There is more to be had at once.
+    trouble : str
+        What could not be read (a file without permission) while the rest was: as if the source did not answer.
     """
 
     samples: tuple[Samples, ...] = ()
@@ -65,6 +67,7 @@ class Batch:
     bad_count: int = 0
     notes: Mapping[str, int] = field(default_factory=dict)
     more: bool = False
+    trouble: str = ""
 
     @property
     def empty(self) -> bool:

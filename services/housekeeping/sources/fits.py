@@ -18,7 +18,7 @@ from services.housekeeping.sources import fits_table
 from services.housekeeping.sources.base import Bad, Batch, Position
 from services.housekeeping.sources.fits_table import FitsTable, NoTable
 from services.housekeeping.sources.fits_times import time_scale, times_ns
-from services.housekeeping.table import AHEAD_NS
+from services.housekeeping.times import AHEAD_NS
 
 _MOST_ROWS: Final = 50_000  # of one batch
 
@@ -45,12 +45,17 @@ class FitsFiles:
         samples: list[Samples] = []
         bad = Bad()
         notes: dict[str, int] = {}
-        rows_left = _MOST_ROWS
+        rows_left, more = _MOST_ROWS, False
         for file in files:
             if rows_left <= 0:
+                more = True
                 break
+            began = file.rows, file.gone_at, file.nameless
             if file.nameless is not None:
-                samples += self._read(file, file.nameless, now_ns, _MOST_ROWS, bad, notes)
+                before = -1
+                while file.rows != before:
+                    before = file.rows
+                    samples += self._read(file, file.nameless, now_ns, _MOST_ROWS, bad, notes)
                 os.close(file.nameless)
                 file.nameless = None
             descriptor = self._follower.open(file) if file.gone_at is None else None
@@ -58,8 +63,11 @@ class FitsFiles:
                 before = file.rows
                 samples += self._read(file, descriptor, now_ns, rows_left, bad, notes)
                 rows_left -= max(0, file.rows - before)
+                more = more or file.seen is None
+            elif began == (file.rows, None, None):
+                continue  # nothing has changed: it is not there, or must not be read
             positions[file.key] = file.position()
-        return Batch(tuple(samples), positions, tuple(bad.rows), bad.count, notes, rows_left <= 0)
+        return Batch(tuple(samples), positions, tuple(bad.rows), bad.count, notes, more, self._follower.trouble)
 
     def committed(self) -> None:
         """Nobody waits for a word."""
@@ -86,6 +94,7 @@ class FitsFiles:
             file.begin_again()
             notes["again"] = notes.get("again", 0) + 1
         present = table.present(stat.st_size)
+        file.seen = None
         rows = table.read(descriptor, file.rows, min(most, present - file.rows)) if present > file.rows else None
         if rows is None or not len(rows):
             file.seen = (stat.st_size, stat.st_mtime_ns)

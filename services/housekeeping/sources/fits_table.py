@@ -19,6 +19,8 @@ BLOCK: Final = 2880
 _MOST_BLOCKS: Final = 1000
 _MOST_HDUS: Final = 1000
 _MOST_COLUMNS: Final = 999
+_MOST_WIDTH: Final = 1 << 20  # bytes of a row
+_MOST_BYTES: Final = 32 << 20  # of one reading
 _MOST_ELEMENTS: Final = 64  # of a column that is a vector: each becomes a parameter
 _FORM: Final = re.compile(r"(\d*)([LXBIJKAEDCMPQ])")
 _DTYPES: Final = {"L": "u1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "A": "S"}
@@ -58,9 +60,9 @@ class FitsTable:
         return max(0, min(self.rows, (size - self.offset) // self.dtype.itemsize))
 
     def read(self, descriptor: int, first: int, count: int) -> npt.NDArray[np.void]:
-        """Rows as they are in the file."""
+        """Rows as they are in the file; fewer than `count` when they are too many for one reading."""
         width = self.dtype.itemsize
-        data = os.pread(descriptor, count * width, self.offset + first * width)
+        data = os.pread(descriptor, min(count, _MOST_BYTES // width) * width, self.offset + first * width)
         return np.frombuffer(data[: len(data) // width * width], self.dtype)
 
 
@@ -134,7 +136,7 @@ def _data_size(cards: tuple[bytes, ...], number: int) -> int:
 
 def _table(cards: tuple[bytes, ...], offset: int) -> FitsTable:
     width, rows, fields = (card_int(cards, key) or 0 for key in (b"NAXIS1", b"NAXIS2", b"TFIELDS"))
-    if width <= 0 or rows < 0 or not 0 < fields <= _MOST_COLUMNS:
+    if not 0 < width <= _MOST_WIDTH or rows < 0 or not 0 < fields <= _MOST_COLUMNS:
         raise NoTable(f"a table of {rows} rows of {width} bytes in {fields} columns")
     columns, formats, offsets, place = [], [], [], 0
     for index in range(1, fields + 1):
@@ -144,6 +146,8 @@ def _table(cards: tuple[bytes, ...], offset: int) -> FitsTable:
         count, kind = int(form[1] or 1), form[2]
         columns.append(_column(cards, index, kind, 1 if kind == "A" else count))
         size = -(-count // 8) if kind == "X" else int(count * _WIDTHS[kind])
+        if place + size > width:
+            raise NoTable(f"the columns are wider than NAXIS1, which says {width} bytes")
         formats.append(f"S{count}" if kind == "A" else (_DTYPES.get(kind, "u1"), (count if kind in _DTYPES else size,)))
         offsets.append(place)
         place += size

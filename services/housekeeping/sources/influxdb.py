@@ -19,6 +19,7 @@ from services.housekeeping.named import fill
 from services.housekeeping.samples import Samples
 from services.housekeeping.sources.base import Bad, Batch, Position, SourceUnreachable
 from services.housekeeping.table import to_number
+from services.housekeeping.times import AHEAD_NS
 
 _KEY: Final = "query"
 _SHORTEST_NS: Final = 1_000_000
@@ -45,6 +46,8 @@ class InfluxPolled:
     def poll(self, now_ns: int) -> Batch:
         """As `Source.poll`."""
         settings = self._settings
+        if self._until is not None and self._until > now_ns + AHEAD_NS:  # our clock was ahead, and was put right
+            self._until = now_ns
         begin = self._until if self._until is not None else now_ns - round(settings.begin_s * 1e9)
         end = min(now_ns, begin + self._window_ns)
         if end <= begin:  # our clock was set back

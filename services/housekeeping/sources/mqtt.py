@@ -40,6 +40,7 @@ class Message:
     payload: bytes
     arrived_ns: int
     again: bool
+    retained: bool = False  # of before we asked: the broker does not say from when
 
     @property
     def digest(self) -> str:
@@ -88,7 +89,7 @@ class MqttMessages:
         done = set(self._done)
         rows: list[tuple[int, Mapping[str, float | str]]] = []
         positions: dict[str, Position] = {}
-        notes = {"repeated": 0, "clock_back": 0}
+        notes = {"repeated": 0, "clock_back": 0, "retained": 0}
         for message in messages:
             if message.again and message.digest in done:
                 notes["repeated"] += 1
@@ -171,7 +172,8 @@ class MqttMessages:
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         # A full queue stops paho's thread and so the broker: it keeps the rest until we are through.
         payload = bytes(message.payload[: _LONGEST + 1])
-        self._waiting.put(Message(message.mid, message.qos, message.topic, payload, time.time_ns(), bool(message.dup)))
+        kept = (time.time_ns(), bool(message.dup), bool(message.retain))
+        self._waiting.put(Message(message.mid, message.qos, message.topic, payload, *kept))
         self._wake()
 
     def _rows(
@@ -179,6 +181,9 @@ class MqttMessages:
     ) -> list[tuple[int, Mapping[str, float | str]]]:
         name = parameter_of(message.topic, self._settings.topics)
         when, values = values_of(message.payload, name, self._settings.time_key, self._time)
+        if when is None and message.retained:  # it may be a week old: as a new value it would hide a dead sensor
+            notes["retained"] += 1
+            return []
         if when is None:
             return [(message.arrived_ns, values)]
         if not 0 < when <= now_ns + round(self._settings.future_s * 1e9):

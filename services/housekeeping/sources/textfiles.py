@@ -64,7 +64,13 @@ class TextFiles:
         if self._follower.too_old:
             state.notes["too_old"] = self._follower.too_old
         return Batch(
-            tuple(state.samples), state.positions, tuple(state.bad.rows), state.bad.count, state.notes, state.more
+            tuple(state.samples),
+            state.positions,
+            tuple(state.bad.rows),
+            state.bad.count,
+            state.notes,
+            state.more,
+            self._follower.trouble,
         )
 
     def committed(self) -> None:
@@ -75,6 +81,7 @@ class TextFiles:
         self._follower.close()
 
     def _read_file(self, file: Followed, state: _Reading) -> None:
+        was_nameless = file.nameless is not None
         if file.nameless is not None:
             while self._read_piece(file, file.nameless, state):
                 pass
@@ -92,6 +99,8 @@ class TextFiles:
             else:
                 file.seen = (stat.st_size, stat.st_mtime_ns)
                 self._look_at_the_end(file, stat, state)
+        elif file.gone_at is None and not was_nameless:
+            return  # nothing has changed: it is not there, or must not be read
         state.positions[file.key] = file.position()
 
     def _read_piece(self, file: Followed, descriptor: int, state: _Reading) -> bool:

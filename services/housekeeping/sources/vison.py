@@ -16,8 +16,8 @@ from services.core.housekeep_settings import VisonSource
 from services.housekeeping.directory import Directory
 from services.housekeeping.sources.base import Position
 from services.housekeeping.sources.textfiles import TextFiles
-from services.housekeeping.table import AHEAD_NS, Clock, TableFormat
-from services.housekeeping.times import DAY_NS, NS
+from services.housekeeping.table import Clock, TableFormat
+from services.housekeeping.times import AHEAD_NS, DAY_NS, NS
 
 _NAME: Final = re.compile(r"_(\d{6})D(\d{6})T(?:_|\.|$)")
 _TIME: Final = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?")

@@ -26,7 +26,12 @@ class Reader:
         self.notes: dict[str, int] = {}
 
     def poll(self, now_ns: int = NOW) -> Batch:
-        """One look, committed."""
+        """Look until there is no more, and commit."""
+        while (batch := self._look(now_ns)).more:
+            pass
+        return batch
+
+    def _look(self, now_ns: int) -> Batch:
         batch = self.source.poll(now_ns)
         self.samples += batch.samples
         self.bad += [(row.origin, row.line, row.reason) for row in batch.bad]
@@ -38,7 +43,7 @@ class Reader:
             else:
                 self.stored[key] = json.loads(json.dumps(value))
         self.source.committed()
-        return self.poll(now_ns) if batch.more else batch
+        return batch
 
     def restart(self) -> None:
         """As a process that was killed and started again."""

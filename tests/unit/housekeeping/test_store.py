@@ -54,10 +54,16 @@ def test_a_transaction_that_fails_keeps_nothing(store: Store) -> None:
 
 
 def test_a_late_row_is_in_the_trend_and_does_not_become_the_last(store: Store) -> None:
-    store.commit([rows(10, 2)])
-    store.commit([rows(3, 1)])
+    store.commit([rows(10, 2)], now=T0 + 12)
+    store.commit([rows(3, 1)], now=T0 + 13)
     assert {one.value for one in store.last() if one.parameter == "a"} == {11.0}
     assert store.trend("roe", "a", 60)[1].tolist() == [3.0, 10.0, 11.0]
+
+
+def test_a_clock_that_was_ahead_and_put_right_does_not_hide_what_is_now(store: Store) -> None:
+    store.commit([rows(80_000, 1)], now=T0)
+    store.commit([rows(1, 1)], now=T0 + 1)
+    assert {one.value for one in store.last() if one.parameter == "a"} == {1.0}
 
 
 def test_history_is_bounded_and_a_clock_ahead_takes_nothing_away(store: Store) -> None:

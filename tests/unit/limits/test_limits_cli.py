@@ -69,6 +69,13 @@ def test_replay_between_two_times_and_for_a_person(night: Path) -> None:
     assert "no rows between --from and --to" in str(nothing.exception)
 
 
+def test_a_directory_with_an_exposure_log_in_it_is_read_without_a_word_about_that(night: Path) -> None:
+    (night.parent / "EXP_LOG_150126.txt").write_text("ObsID\tDATE\n1\t150126D231649T\n", encoding="utf-8")
+    result = run("replay", ROE, night.parent)
+    assert result.return_value == 1
+    assert "set aside" not in result.stderr
+
+
 def test_replay_with_nights_to_learn_from(night: Path, tmp_path: Path) -> None:
     path = tmp_path / "envelope.yaml"
     path.write_text(
