@@ -63,21 +63,32 @@ class _Writer:
         """Until the stop signal."""
         pause_s = 0.0
         while not self._daemon.wait(pause_s):
-            begun = time.monotonic()
             try:
-                step = self._drainer.step()
-                self._count(step, time.monotonic() - begun)
+                pause_s = self._step()
                 self._backoff.reset()
-                pause_s = 0.0 if step.points else self._poll_s
-                if not step.points:
-                    shrink(self._spool)
             except (InfluxUnreachable, SpoolUnwritable) as error:
                 asked_s = error.retry_after_s if isinstance(error, InfluxUnreachable) else 0.0
                 pause_s = max(self._backoff.next_s(), min(asked_s, 600.0))
                 self._daemon.log.warning("points wait in the spool", reason=str(error), pause_s=round(pause_s, 1))
                 self._gather()
+            self._daemon.beat(self._status())
+
+    def _step(self) -> float:
+        """One batch; how long to wait for the next one, in seconds."""
+        begun = time.monotonic()
+        step = self._drainer.step()
+        self._count(step, time.monotonic() - begun)
+        if step.points:
+            return 0.0
+        shrink(self._spool)
+        return self._poll_s
+
+    def _status(self) -> str:
+        try:
             waiting, rejected = self._spool.count()
-            self._daemon.beat(f"{waiting} points waiting, {rejected} set aside")
+        except SpoolUnwritable as error:
+            return str(error)
+        return f"{waiting} points waiting, {rejected} set aside"
 
     def _count(self, step: Drained, seconds: float) -> None:
         """Add up; once a minute say how it goes. An unreachable server is heard of by the next step."""

@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from services.core.log import get_logger
 from services.core.metrics.ask import Elsewhere
 from services.core.metrics.blocks import BLOCK_POINTS, Block, text_block
-from services.core.metrics.columns import BadPoints, heads_of, names_are_good, texts, times_of, values_of
+from services.core.metrics.columns import heads_of, names_are_good, texts, values_of
 from services.core.metrics.drainage import recorded_tags
 from services.core.metrics.influx import InfluxUnreachable
 from services.core.metrics.line import line
 from services.core.metrics.spool import Recorded, Spool, open_spool
+from services.core.metrics.times import BadPoints, times_of
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
@@ -52,10 +53,21 @@ class Monitor:
     elsewhere : Elsewhere, optional
         The database in which `check` looks for what other hosts recorded.
 
+    Raises
+    ------
+    TypeError
+        A host, port and database, as the Simons Observatory's monitor takes them: this one would write a file of that
+        name, which nobody drains.
+
     Not to be shared by threads: each makes its own, as many as there are.
     """
 
     def __init__(self, spool: Path | str, site: str, elsewhere: Elsewhere | None = None) -> None:
+        if not isinstance(site, str) or not isinstance(elsewhere, Elsewhere | None):
+            raise TypeError(
+                "Monitor(spool, site) takes the file of a spool and a word, no server: "
+                "where points go stands in the settings, Monitor.from_settings(FILE)"
+            )
         self._open(Spool(Path(spool), site), elsewhere)
 
     def _open(self, spool: Spool, elsewhere: Elsewhere | None) -> None:

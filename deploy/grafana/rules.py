@@ -13,6 +13,10 @@ from typing import Any, Final, Literal
 from deploy.grafana.influxql import SOURCE_UID, by_tags, where
 
 NoData = Literal["Alerting", "NoData", "OK"]
+_DAY_S: Final = 86_400
+# Counted in steps, so that a site that has fallen silent is a row of zeros: without, its row is only missing, and the
+# other sites' hide it. A site that nobody has heard of for a day is none any more.
+_EACH_SITE: Final = ' GROUP BY time(5m), "site" fill(0)'
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,14 @@ RULES: Final = (
     Rule(
         "nf-rule-hk-silent",
         "No housekeeping",
-        "The housekeeper has read no sample for 15 minutes.",
-        'SELECT sum("samples") FROM "housekeeper"' + where(),
+        "The housekeeper of {{ .Labels.site }} has read no sample for 10 minutes.",
+        'SELECT sum("samples") FROM "housekeeper"' + where() + _EACH_SITE,
         "lt",
         1,
         2,
         ("nf-housekeeping", "Samples per second"),
-        look_back_s=900,
+        look_back_s=_DAY_S,
+        lasting="10m",
         no_data="Alerting",
     ),
     Rule(
@@ -75,12 +80,14 @@ RULES: Final = (
     Rule(
         "nf-rule-notify-silent",
         "The notifier is silent",
-        "The notify daemon has not counted the open alerts for 10 minutes: nobody is told of anything.",
-        'SELECT count("total") FROM "alerts_open"' + where(),
+        "No open alerts were counted at {{ .Labels.site }} for 10 minutes: nobody there is told of anything.",
+        'SELECT count("total") FROM "alerts_open"' + where() + _EACH_SITE,
         "lt",
         1,
         2,
         ("nf-alerts", "Open alerts"),
+        look_back_s=_DAY_S,
+        lasting="10m",
         no_data="Alerting",
     ),
     Rule(
@@ -97,21 +104,23 @@ RULES: Final = (
     Rule(
         "nf-rule-conditions-silent",
         "Nobody looks at the daemons",
-        "No word of any daemon for 10 minutes: the sweep of conditions, the metrics writer or InfluxDB is down.",
-        'SELECT count("up") FROM "daemon"' + where(),
+        "No word of the daemons of {{ .Labels.site }} for 10 minutes: the sweep, metrics writer or InfluxDB is down.",
+        'SELECT count("up") FROM "daemon"' + where() + _EACH_SITE,
         "lt",
         1,
         2,
         ("nf-queues", "Alive"),
+        look_back_s=_DAY_S,
+        lasting="10m",
         no_data="Alerting",
     ),
     Rule(
         "nf-rule-disk",
         "Disk nearly full",
-        "{{ .Labels.place }} on {{ .Labels.host }} ({{ .Labels.site }}) is more than 90 % full.",
+        "{{ .Labels.place }} on {{ .Labels.host }} ({{ .Labels.site }}) is more than 97 % full.",
         'SELECT last("used_fraction") FROM "disk"' + where() + by_tags("site", "host", "place"),
         "gt",
-        0.9,
+        0.97,
         2,
         ("nf-queues", "Disks"),
         lasting="5m",
@@ -119,8 +128,8 @@ RULES: Final = (
     Rule(
         "nf-rule-backlog",
         "Frames wait too long",
-        "The oldest frame on route {{ .Labels.route }} has waited for more than an hour.",
-        'SELECT last("oldest_s") FROM "backlog"' + where() + by_tags("site", "route"),
+        "The oldest frame on route {{ .Labels.route }} has waited for an hour longer than its route lets it.",
+        'SELECT last("overdue_s") FROM "backlog"' + where() + by_tags("site", "route"),
         "gt",
         3600,
         1,

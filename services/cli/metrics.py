@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from services.cli import daemons
 from services.cli.common import emit, json_option, plural, say, tell
 from services.cli.daemons import run_daemon
 
@@ -194,7 +195,7 @@ def drain(ctx: click.Context, config: Path | None, once: bool, as_json: bool) ->
 
 def _given(ctx: click.Context, config: Path | None) -> Path:
     """The settings file, named before the verb or after it."""
-    found = config or ctx.obj
+    found = config or ctx.obj or (daemons.SITE_FILE if daemons.SITE_FILE.is_file() else None)
     if found is None:
         raise click.UsageError("Missing option '-c' / '--config' (env var: 'NIGHTFERRY_CONFIG').", ctx)
     assert isinstance(found, Path)

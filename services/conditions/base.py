@@ -43,6 +43,22 @@ class OpenAlert:
 
 
 @dataclass(frozen=True)
+class Steady:
+    """What is known of the wall clock: since when this process looks at it, and when it was last set.
+
+    A time that was written down before the clock was set, or that is still to come, says nothing of how long ago that
+    was: then it counts from when this is known to have been so.
+    """
+
+    begun_at: float = 0.0  # or when it was set, if that was later
+    set_at: float = 0.0
+
+    def when(self, at: float, now: float) -> float:
+        """A time in the past as far as this clock can tell, seconds since 1970."""
+        return self.begun_at if at > now else max(at, self.set_at)
+
+
+@dataclass(frozen=True)
 class Eye:
     """What a look is given.
 
@@ -56,6 +72,11 @@ class Eye:
     now: float
     memory: dict[str, Any]
     open: Mapping[str, OpenAlert]
+    steady: Steady = Steady()
+
+    def when(self, at: float | None) -> float | None:
+        """A time that was written down, as far as the clock can be believed (see `Steady`)."""
+        return None if at is None else self.steady.when(at, self.now)
 
     def is_open(self, alert: str) -> bool:
         """Whether an alert is open already."""

@@ -136,7 +136,7 @@ def decide(
         off = abs(facts.offset_s)
         if above(off, limit, is_open=alert in open_):
             text = f"the clock of {host} is {_side(facts.offset_s)} of NTP ({facts.source}), limit {limit:g} s"
-            details = {"value": facts.offset_s, "limit": limit, "unit": "s", "parameter": "clock offset"}
+            details = {"value": facts.offset_s, "limit": limit, "unit": "s"}
             findings.append(Finding(alert, text, 2 if off > _GRAVE * limit else 1, details))
     limit = settings.unsynchronised_s
     if limit is not None and facts.unsynchronised_s is not None and facts.unsynchronised_s > limit:

@@ -109,16 +109,40 @@ def _last(word: DaemonWord) -> str:
     return f"its last word{ago} was {word.status!r} (process {word.pid})"
 
 
-def measure(facts: Sequence[DaemonFacts], host: str, now: float) -> list[Point]:
-    """One point per daemon."""
+def measure(facts: Sequence[DaemonFacts], settings: DaemonConditions, host: str, now: float) -> list[Point]:
+    """One point per daemon. One that hangs is not up, though its process is there."""
     points = []
     for each in facts:
-        fields: dict[str, float | int | bool | str] = {"up": int(each.alive), "age_s": each.silent_s}
+        fields: dict[str, float | int | bool | str] = {
+            "up": int(_state(each, settings) not in BAD),
+            "age_s": each.silent_s,
+        }
         fields["uptime_s"] = max(0.0, now - each.pulse.started_at) if each.alive else 0.0
         if each.process is not None:
             fields |= {"rss_bytes": each.process.rss_bytes, "cpu_s": each.process.cpu_s}
         points.append(Point("daemon", fields, {"daemon": each.pulse.instance, "host": host}))
     return points
+
+
+def lasting(
+    findings: Sequence[Finding], seen: dict[str, float], mono: float, after_s: float, is_open: IsOpen
+) -> list[Finding]:
+    """Findings without those of daemons that have been dead or missing for less than `after_s`.
+
+    When a host starts, its daemons start in any order, and one that died is started again by systemd within seconds:
+    neither wakes a person. `seen` holds, on the monotonic clock, since when each is known to be down; it is kept up to
+    date. One that keeps dying is another finding, which does not wait.
+    """
+    brief = {finding.alert for finding in findings if finding.alert.endswith((":dead", ":missing"))}
+    for alert in set(seen) - brief:
+        del seen[alert]
+    for alert in brief:
+        seen.setdefault(alert, mono)
+    return [
+        finding
+        for finding in findings
+        if finding.alert not in brief or is_open(finding.alert) or mono - seen[finding.alert] >= after_s
+    ]
 
 
 def look(eye: Eye) -> Report:
@@ -128,5 +152,6 @@ def look(eye: Eye) -> Report:
     if settings is None:
         return Report(owned)
     facts = gather(eye.settings.state_dir / "run")
-    findings = decide(facts, settings, eye.host, eye.now, eye.is_open)
-    return Report(owned, tuple(findings), tuple(measure(facts, eye.host, eye.now)))
+    found = decide(facts, settings, eye.host, eye.now, eye.is_open)
+    findings = lasting(found, eye.memory, time.monotonic(), settings.dead_s, eye.is_open)
+    return Report(owned, tuple(findings), tuple(measure(facts, settings, eye.host, eye.now)))

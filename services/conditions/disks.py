@@ -123,8 +123,9 @@ def gather(
 def hours_until_full(trend: Trend) -> float | None:
     """When a disk will be full if it goes on as in the last hour; None when that cannot be said, or never.
 
-    The slope is the median of those of all pairs (Theil 1950, Sen 1968), so that one clean-up, or one big file, within
-    the hour is no trend. At least ten minutes are asked for.
+    The slope is the median of those of all pairs (Theil 1950, Sen 1968), so that one big file within the hour is no
+    trend; and no more than that of the highest and of the lowest values of its halves, so that a disk on which somebody
+    cleans up again and again, which fills most of the time, is none either. At least ten minutes are asked for.
     """
     if len(trend) < 5 or trend[-1][0] - trend[0][0] < _TREND_LEAST_S:
         return None
@@ -136,7 +137,11 @@ def hours_until_full(trend: Trend) -> float | None:
         for later in points[number + 1 :]
         if later[0] > earlier[0]
     ]
-    slope = statistics.median(slopes) if slopes else 0.0
+    half = len(points) // 2
+    apart_s = points[-half][0] - points[0][0]
+    first, second = ([free for _, free in part] for part in (points[:half], points[-half:]))
+    envelope = [(edge(second) - edge(first)) / apart_s for edge in (max, min)] if apart_s > 0 else [0.0]
+    slope = max(statistics.median(slopes) if slopes else 0.0, *envelope)
     return trend[-1][1] / -slope / 3600.0 if slope < 0 else None
 
 
@@ -159,7 +164,7 @@ def decide(
             fraction, inodes = disk.free_inodes / disk.inodes, f"{alert}:inodes"
             if below(fraction, limit, is_open=inodes in open_):
                 text = f"{name} has {disk.free_inodes} inodes left ({fraction:.1%}): too many small files"
-                findings.append(Finding(inodes, text, 2, _details(disk, fraction, limit, "")))
+                findings.append(Finding(inodes, text, 2, _details(100 * fraction, 100 * limit, "%")))
     return findings
 
 
@@ -168,14 +173,18 @@ def _full(
 ) -> list[Finding]:
     before = open_[alert].severity if alert in open_ else None
     severity = grade(disk.free_fraction, settings.free_fraction, settings.grave_free_fraction, before, rising=False)
-    limit, value, unit = settings.free_fraction or 0.0, disk.free_fraction, ""
+    limits = {1: settings.free_fraction, 2: settings.grave_free_fraction}
+    limit, value, unit = limits.get(severity or 1) or 0.0, disk.free_fraction, "%"
     least = settings.free_gb
     if severity is None and least is not None and below(disk.free / 1e9, least, is_open=before is not None):
         severity, limit, value, unit = 1, least, disk.free / 1e9, "GB"
     if severity is None:
         return []
     text = f"{name} has {words_of_bytes(disk.free)} left of {words_of_bytes(disk.total)} ({disk.free_fraction:.1%})"
-    return [Finding(alert, text, severity, _details(disk, value, limit, unit))]
+    if unit == "GB":
+        return [Finding(alert, text, severity, _details(value, limit, unit) | _trend(disk, 1e-9, "GB"))]
+    details = _details(100 * value, 100 * limit, unit) | _trend(disk, 100 / disk.total if disk.total else 0.0, unit)
+    return [Finding(alert, text, severity, details)]
 
 
 def _filling(
@@ -186,13 +195,17 @@ def _filling(
         return []
     text = f"{name} will be full in {words_of_time(3600 * hours)} if it goes on as in the last hour"
     left = f"{words_of_bytes(disk.free)} are left"
-    return [Finding(alert, f"{text}; {left}", 1, _details(disk, hours, limit, "h"))]
+    return [Finding(alert, f"{text}; {left}", 1, _details(hours, limit, "h") | _trend(disk, 1e-9, "GB"))]
 
 
-def _details(disk: DiskFacts, value: float, limit: float, unit: str) -> dict[str, Any]:
+def _details(value: float, limit: float, unit: str) -> dict[str, Any]:
+    return {"value": value, "limit": limit, "unit": unit}
+
+
+def _trend(disk: DiskFacts, scale: float, unit: str) -> dict[str, Any]:
+    """What was free in the last hour, bytes times `scale`."""
     step = max(1, len(disk.trend) // _TREND_POINTS)
-    trend = [[time, free] for time, free in disk.trend[::step]]
-    return {"value": value, "limit": limit, "unit": unit, "parameter": "free bytes", "trend": trend}
+    return {"trend": [[time, free * scale] for time, free in disk.trend[::step]], "trend_unit": unit}
 
 
 def measure(facts: Sequence[DiskFacts], host: str) -> list[Point]:

@@ -7,7 +7,7 @@ receiver that was down for an hour has not heard the telescope, which is another
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from services.conditions.base import Eye, Finding, IsOpen, Report, above, is_sol
 from services.conditions.beacon import Beacon
 from services.conditions.daemons import BAD
 from services.core.condition_settings import ConditionSettings, HeartbeatConditions
+from services.core.ledger.alert_words import name_of
 from services.core.ledger.heartbeats import heartbeat_rows
 from services.core.metrics.spool import Point
 from services.core.settings import Settings
@@ -151,7 +152,7 @@ def _told_for_them(word: Word, alert: str, is_open: IsOpen, *, silent: bool) -> 
     """What a site cannot tell its own people. Of one that is silent meanwhile, what is told already is not over."""
     findings = []
     for each in word.said.get("alerts", ()):
-        name = f"{alert}:{each['alert']}"[:200]
+        name = name_of(f"{alert}:{each['alert']}")
         if not silent or is_open(name):
             findings.append(Finding(name, f"{word.who} cannot reach its people, and says: {each['message']}", 2))
     return findings
@@ -170,7 +171,7 @@ def _daemons(said: Mapping[str, Any]) -> str:
 
 
 def _details(quiet_s: float, settings: HeartbeatConditions) -> dict[str, Any]:
-    return {"value": quiet_s, "limit": settings.silent_s, "unit": "s", "parameter": "time without a heartbeat"}
+    return {"value": quiet_s, "limit": settings.silent_s, "unit": "s"}
 
 
 def measure(facts: Facts, now: float) -> list[Point]:
@@ -193,11 +194,22 @@ def look(eye: Eye) -> Report:
         return Report(("heartbeat:",))
     with eye.ledger.read() as conn:
         facts = gather(conn, eye.settings, eye.host, settings.expect, eye.now)
-    findings = decide(facts, settings, conditions, eye.now, eye.is_open)
+    findings = decide(_believed(facts, eye), settings, conditions, eye.now, eye.is_open)
     if settings.url is not None:
         beacon: Beacon = eye.memory.setdefault("beacon", Beacon(settings.url))
         findings += beacon.findings(eye.host, settings.silent_s)
     return Report(_owned(eye, facts), tuple(findings), tuple(measure(facts, eye.now)))
+
+
+def _believed(facts: Facts, eye: Eye) -> Facts:
+    """A clock that was set makes nobody silent; nor does one that is set back hide who is."""
+
+    def word(each: Word) -> Word:
+        since, listened = eye.steady.when(each.since, eye.now), eye.steady.when(each.listened_at, eye.now)
+        return replace(each, at=eye.when(each.at), since=since, listened_at=listened)
+
+    sites, routes, hosts = (tuple(map(word, group)) for group in (facts.sites, facts.routes, facts.hosts))
+    return Facts(sites, routes, hosts, facts.refused)
 
 
 def _owned(eye: Eye, facts: Facts) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, func, or_, select
@@ -17,6 +17,7 @@ from services.core.queues import connect, reaching_redis
 from services.core.settings import RedisSettings
 
 _LISTED: Final = 200
+_MESSAGES: Final = "queue:notifications:"  # raised, and ended, by whoever sends messages (services.alerts.outbox)
 _LOST: Final = ("worker % fell silent", "its process ended %")
 
 
@@ -142,11 +143,13 @@ def look(eye: Eye) -> Report:
     redis, conduct, settings = eye.settings.redis, eye.settings.conduct, eye.settings.conditions.queues
     if redis is None or conduct is None:
         return Report(())
-    owned = ("queue:", "task:failed")
+    ours = (name for name in eye.open if name.startswith("queue:") and not name.startswith(_MESSAGES))
+    owned = ("task:failed", *ours)
     if settings is None:
         return Report(owned)
     with eye.ledger.read() as conn:
         facts = gather(conn, conduct.production, eye.now, settings, lambda: live_workers(redis))
+    facts = replace(facts, queues=tuple(replace(queue, oldest_at=eye.when(queue.oldest_at)) for queue in facts.queues))
     known = eye.settings.work.queues if eye.settings.work is not None else ()
     points = measure(facts.queues, known, eye.now)
     return Report(owned, tuple(decide(facts, settings, eye.now, eye.is_open)), tuple(points))

@@ -6,14 +6,16 @@ One look that fails stops no other: it is a condition itself, and what it would 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from services.conditions.base import Eye, Finding, OpenAlert, Report
+from services.conditions.base import Eye, Finding, OpenAlert, Report, Steady
 from services.conditions.daemons import gather, judge
 from services.conditions.registry import LOOKS
 from services.core.condition_settings import DaemonConditions
+from services.core.ledger.alert_words import name_of
 from services.core.ledger.alerts import open_alerts, raise_alert, resolve_alert
 from services.core.ledger.engine import Ledger
 from services.core.ledger.heartbeats import forget_heartbeat, say_alive
@@ -23,7 +25,14 @@ from services.core.settings import Settings
 
 _REFRESH_S: Final = 60.0  # an alert whose numbers change is written again at most so often
 
+_STEP_S: Final = 5.0  # the clock was set by more: what it said before is not compared with what it says now
+
 Look = Callable[[Eye], Report]
+
+
+def wall_and_steady() -> tuple[float, float]:
+    """Seconds since 1970, and those since the host was started, which nobody sets."""
+    return time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Sweeper:
@@ -33,13 +42,21 @@ class Sweeper:
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, spool: Spool, looks: Sequence[tuple[str, Look]] = LOOKS
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        spool: Spool,
+        looks: Sequence[tuple[str, Look]] = LOOKS,
+        clocks: Callable[[], tuple[float, float]] = wall_and_steady,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._spool = spool
         self._looks = tuple(looks)
         self._host = socket.gethostname()
+        self._clocks = clocks
+        self._clocks_before: tuple[float, float] | None = None
+        self._steady = Steady()
         self._memories: dict[str, dict[str, Any]] = {name: {} for name, _ in self._looks}
         self._log = get_logger()
 
@@ -55,6 +72,7 @@ class Sweeper:
         LedgerUnreachable
             The ledger does not answer: nothing can be raised, nothing is over.
         """
+        self._watch_the_clock(now)
         reports: list[Report] = []
         failures: list[Finding] = []
         with self._ledger.read() as conn:
@@ -63,7 +81,7 @@ class Sweeper:
                 for row in open_alerts(conn)
             }
         for name, look in self._looks:
-            eye = Eye(self._settings, self._ledger, self._host, now, self._memories[name], known)
+            eye = Eye(self._settings, self._ledger, self._host, now, self._memories[name], known, self._steady)
             try:
                 reports.append(look(eye))
             except Exception as error:  # noqa: BLE001  whatever it is, the other looks go on, and a person hears of it
@@ -75,6 +93,14 @@ class Sweeper:
         self._write(reports, known, now)
         self._spool.write_points([point for report in reports for point in report.points])
 
+    def _watch_the_clock(self, now: float) -> None:
+        wall, steady = self._clocks()
+        before, self._clocks_before = self._clocks_before, (wall, steady)
+        if before is None:
+            self._steady = Steady(begun_at=now)
+        elif abs((wall - before[0]) - (steady - before[1])) > _STEP_S:
+            self._steady = Steady(begun_at=now, set_at=now)
+
     def close(self, now: float) -> None:
         """The daemon is being stopped by a person: nobody is to miss this host's sweeps."""
         with self._ledger.begin() as conn:
@@ -84,7 +110,7 @@ class Sweeper:
         return f"daemon:{self._host}/sweep:{look}"
 
     def _write(self, reports: Sequence[Report], known: Mapping[str, OpenAlert], now: float) -> None:
-        findings = {finding.alert[:200]: finding for report in reports for finding in report.findings}
+        findings = {name_of(finding.alert): finding for report in reports for finding in report.findings}
         over = _over(reports, findings, known)
         settings = self._settings.conditions.daemons or DaemonConditions()
         words = judge(gather(self._settings.state_dir / "run"), settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -102,6 +102,10 @@ def camera(conn: Connection, settings: NoFrameCondition, now: float) -> Camera:
     return Camera(newest.created_at, float(newest.identity.get("exptime_s") or 0.0), since, name, off, fault)
 
 
+def _late_s(backlog: Backlog) -> float:
+    return 86_400.0 if backlog.at_the_end_of_night else 0.0  # such a route waits for the morning on purpose
+
+
 def decide_backlog(
     found: Sequence[Backlog], settings: BacklogCondition, now: float, open_: Mapping[str, OpenAlert]
 ) -> list[Finding]:
@@ -111,7 +115,7 @@ def decide_backlog(
         alert = f"transfer:backlog:{backlog.route}"
         before = open_[alert].severity if alert in open_ else None
         age_s = 0.0 if backlog.oldest_at is None else max(0.0, now - backlog.oldest_at)
-        late_s = 86_400.0 if backlog.at_the_end_of_night else 0.0  # such a route waits for the morning on purpose
+        late_s = _late_s(backlog)
         limit = None if settings.age_s is None else settings.age_s + late_s
         grave = None if settings.grave_age_s is None else settings.grave_age_s + late_s
         severity = grade(age_s, limit, grave, before)
@@ -120,7 +124,7 @@ def decide_backlog(
             continue
         text = f"route {backlog.route}: {backlog.frames} frames ({words_of_bytes(backlog.size)}) are not delivered"
         why = "; the route is paused by a person" if backlog.paused else ""
-        details = {"value": age_s, "limit": limit, "unit": "s", "parameter": "age of the oldest frame"}
+        details = {"value": age_s, "limit": limit, "unit": "s"}
         message = f"{text}, the oldest for {words_of_time(age_s)}{why}"
         findings.append(Finding(alert, message, severity or 1, details))
     return findings
@@ -146,7 +150,7 @@ def decide_camera(found: Camera, settings: NoFrameCondition, now: float) -> list
     for waited_s, severity, why in waits:
         if waited_s > patience_s:
             text = f"no frame for {words_of_time(waited_s)}, though {why}"
-            details = {"value": waited_s, "limit": patience_s, "unit": "s", "parameter": "time without a frame"}
+            details = {"value": waited_s, "limit": patience_s, "unit": "s"}
             findings.append(Finding(NO_FRAME, text, severity, details))
             break
     return findings
@@ -173,6 +177,7 @@ def measure(found: Sequence[Backlog], now: float) -> list[Point]:
     for backlog in found:
         oldest_s = 0.0 if backlog.oldest_at is None else max(0.0, now - backlog.oldest_at)
         fields = {"frames": backlog.frames, "bytes": backlog.size, "oldest_s": oldest_s}
+        fields["overdue_s"] = max(0.0, oldest_s - _late_s(backlog))
         points.append(Point("backlog", fields, {"route": backlog.route}))
     return points
 
@@ -188,9 +193,12 @@ def look(eye: Eye) -> Report:
     with eye.ledger.read() as conn:
         found = backlogs(conn, routes, wanting)
         if settings.backlog is not None:
-            findings += decide_backlog(found, settings.backlog, eye.now, eye.open)
+            believed = [replace(backlog, oldest_at=eye.when(backlog.oldest_at)) for backlog in found]
+            findings += decide_backlog(believed, settings.backlog, eye.now, eye.open)
         if settings.no_frame is not None and eye.settings.watch is not None:
-            findings += decide_camera(camera(conn, settings.no_frame, eye.now), settings.no_frame, eye.now)
+            seen = camera(conn, settings.no_frame, eye.now)
+            seen = replace(seen, newest_at=eye.when(seen.newest_at))
+            findings += decide_camera(seen, settings.no_frame, eye.now)
         if settings.quarantined is not None and eye.settings.watch is not None:
             findings += decide_quarantined(quarantined(conn), settings.quarantined)
     # Another host of the ledger may have routes of its own.

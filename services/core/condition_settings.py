@@ -82,13 +82,21 @@ class DaemonConditions(Section):
     """Daemons that are dead, hang, or are started again and again.
 
     `expect` names those that shall run on this host. Without it a daemon is missed when it ended without having been
-    stopped; with it also when it was stopped, or has never run here.
+    stopped; with it also when it was stopped, or has never run here. Either counts after `dead_s`: what systemd starts
+    again at once needs nobody.
     """
 
     expect: tuple[DaemonName, ...] = ()
+    dead_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60.0
     silent_s: PositiveSeconds = 120.0
     starting_s: PositiveSeconds = 900.0  # the first start compiles
     restarts_per_hour: Count | None = 5
+
+
+class MetricsConditions(Section):
+    """Points that nobody takes out of the metrics spool of this host."""
+
+    undelivered_s: PositiveSeconds = 3600.0
 
 
 class ClockConditions(Section):
@@ -159,6 +167,7 @@ class ConditionSettings(Section):
     disks: DiskConditions | None = DiskConditions()
     daemons: DaemonConditions | None = DaemonConditions()
     clock: ClockConditions | None = ClockConditions()
+    metrics: MetricsConditions | None = MetricsConditions()
     checks: CheckConditions | None = CheckConditions()
     sequences: SequenceConditions | None = SequenceConditions()
     heartbeat: HeartbeatConditions | None = HeartbeatConditions()

@@ -130,8 +130,8 @@ class Pulse:
             return
         try:
             words = status or ("" if ready else here.status)
-            now, mono = time.time(), time.monotonic()
-            self._now = replace(here, beat_at=now, beat_mono=mono, status=words, ready=ready)
+            now, mono, host = time.time(), time.monotonic(), socket.gethostname()  # a host may get another name
+            self._now = replace(here, host=host, beat_at=now, beat_mono=mono, status=words, ready=ready)
             self._write()
         finally:
             self._lock.release()

@@ -17,7 +17,9 @@ from services.cli.status import status
 from services.conditions.base import Eye, Finding, Report
 from services.conditions.registry import LOOKS
 from services.conditions.sweep import Sweeper
+from services.core.condition_settings import DaemonConditions
 from services.core.ledger.alert_schema import alerts, heartbeats, mutes
+from services.core.ledger.alerts import raise_alert
 from services.core.ledger.engine import Ledger
 from services.core.ledger.engine import now as clock
 from services.core.ledger.schema import events, files, frames, qa, tasks
@@ -301,8 +303,16 @@ def test_status_says_which_daemons_run(site: Site, spool: Spool, capsys: pytest.
     code, words = said(site, capsys)
     assert code == 1 and "not running (dead)" in words
     ledger = site.ledger("summit")
-    sweeper = Sweeper(summit(site.root).model_copy(update={"state_dir": site.state}), ledger, spool)
+    # which waits first for systemd to start it again
+    patient = Sweeper(summit(site.root).model_copy(update={"state_dir": site.state}), ledger, spool)
+    patient.sweep(clock())
+    assert f"daemon:{HOST}:ship:dead" not in open_now(ledger)
+    at_once = summit(site.root, daemons={"dead_s": 0}).model_copy(update={"state_dir": site.state})
+    sweeper = Sweeper(at_once, ledger, spool)
     sweeper.sweep(clock())
+    assert f"daemon:{HOST}:ship:dead" in open_now(ledger)
+    # what is told already stays, however impatient the one was who told it
+    patient.sweep(clock())
     assert f"daemon:{HOST}:ship:dead" in open_now(ledger)
     # when it is started again, it is over; and stopped, it leaves nothing
     started()
@@ -320,6 +330,18 @@ def test_status_says_which_daemons_run(site: Site, spool: Spool, capsys: pytest.
     assert said(site, capsys, "--forget", "nobody")[0] == 1
 
 
+def test_a_host_that_was_taken_away_takes_its_alerts_along(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = site.ledger("summit")
+    name = load_settings(site.root / "summit.yaml").site
+    with ledger.begin() as conn:
+        for alert in ("disk:old:state:full", "daemon:old/sweep:disks", "clock:old:jump", "disk:older:state:full"):
+            raise_alert(conn, alert, "as it was", NOW)
+        conn.execute(insert(heartbeats).values(who=f"notify:{name}:old", at=NOW, document={}))
+    assert said(site, capsys, "--forget", "host:old")[0] == 0
+    assert set(open_now(ledger)) == {"disk:older:state:full"}
+    assert said(site, capsys, "--forget", "host:old")[0] == 1
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed(tmp_path: Path, spool: Spool, redis_client: Any, valkey_url: str) -> None:
     site = Site(tmp_path / "far", redis_url=valkey_url)
@@ -332,7 +354,10 @@ def test_a_worker_that_is_killed(tmp_path: Path, spool: Spool, redis_client: Any
                 "it",
                 120.0,
             )  # fmt: skip
-            sweeper = Sweeper(load_settings(site.root / "centre.yaml"), site.ledger("centre"), spool)
+            settings = load_settings(site.root / "centre.yaml")
+            at_once = settings.conditions.model_copy(update={"daemons": DaemonConditions(dead_s=0)})
+            settings = settings.model_copy(update={"conditions": at_once})
+            sweeper = Sweeper(settings, site.ledger("centre"), spool)
             sweeper.sweep(clock())
             assert f"daemon:{HOST}:work:dead" not in open_now(site.ledger("centre"))
             site.stop("work", signalled)

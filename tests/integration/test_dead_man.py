@@ -172,6 +172,15 @@ def test_what_cannot_be_believed_is_no_sign_of_life(two: TwoSites, tmp_path: Pat
     assert len(ear.take_all(now + 5)) == 1 and two.sweep("centre", now + 6) == {}
 
 
+def test_a_flood_of_other_files_makes_no_site_silent(two: TwoSites) -> None:
+    now, ear = clock(), two.receiver()
+    for number in range(110):
+        two.post(b"nothing", name=file_name(f"a{number:03}"))
+    two.post(heartbeat(now))
+    assert [each.site for each in ear.take_all(now)] == ["summit"]
+    assert len(list((two.site.centre / "inbox").iterdir())) == 10
+
+
 def test_what_is_no_file_is_not_opened(two: TwoSites) -> None:
     inbox, ear = two.site.centre / "inbox", two.receiver()
     (two.site.centre / "quarantine").mkdir()
@@ -210,6 +219,26 @@ def test_nobody_listening_is_not_the_other_sites_silence(two: TwoSites) -> None:
     # and has just come back: the telescope gets its time
     two.receiver().take_all(now + 3600.0)
     assert two.sweep("centre", now + 3601.0) == {}
+
+
+def test_a_clock_that_is_set_makes_nobody_silent_and_hides_nobody(two: TwoSites, tmp_path: Path) -> None:
+    now = clock()
+    for step_s in (3600.0, -3600.0):
+        two.post(heartbeat(now))
+        two.receiver().take_all(now)
+        clocks = [(now, 100.0), (now + 30.0 + step_s, 130.0)]
+        clocks += [(now + 430.0 + step_s, 530.0), (now + 930.0 + step_s, 1030.0)]
+        settings = load_settings(two.site.root / "centre.yaml")
+        spool = Spool(tmp_path / f"{step_s}.sqlite", "centre")
+        sweeper = Sweeper(settings, two.site.ledger("centre"), spool, clocks=iter(clocks).__next__)
+        for wall, _ in clocks[:3]:
+            sweeper.sweep(wall)
+            assert [name for name in two.site.open_alerts("centre") if name.startswith("heartbeat:")] == []
+        # who is still not heard ten minutes later is silent; nobody listened either
+        sweeper.sweep(clocks[3][0])
+        assert "heartbeat:summit:unheard" in two.site.open_alerts("centre")
+        spool.close()
+        now += 20_000.0
 
 
 def test_a_site_that_is_expected_is_missed_before_it_was_ever_heard_and_one_can_be_forgotten(two: TwoSites) -> None:

@@ -61,8 +61,9 @@ class Elsewhere:
             told = json.loads(answer.data)
         except (HTTPError, OSError, ValueError) as error:
             raise InfluxUnreachable(f"InfluxDB {self._url}: {error}") from error
-        result = told.get("results", [{}])[0] if isinstance(told, dict) else {}
-        if answer.status != 200 or "error" in result:
+        results = told.get("results") if isinstance(told, dict) else None
+        result = results[0] if isinstance(results, list) and results else None
+        if answer.status != 200 or not isinstance(result, dict) or "error" in result:
             raise InfluxUnreachable(f"InfluxDB {self._url}: {answer.status} {str(told)[:200]}")
         return bool(result.get("series"))
 

@@ -6,7 +6,7 @@ by `repr`, the shortest text that reads back as the same float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import chain, repeat
 from operator import methodcaller
 from typing import Any, Final
@@ -14,21 +14,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.errors import ServiceError
 from services.core.metrics.blocks import BLOCK_POINTS
 from services.core.metrics.line import escaped_key, escaped_measurement, escaped_text
+from services.core.metrics.times import BadPoints
 
 _TEMPLATES: Final = {"f": "%r %d\n", "i": "%di %d\n", "b": "%s %d\n", "U": '"%s" %d\n'}
-_LAST_SECOND: Final = 9_223_372_035
 _INT64: Final = np.iinfo(np.int64)
-# Whole numbers below this many nanoseconds (11 days of 1970) can only be seconds that were taken for nanoseconds.
-_NO_NANOSECONDS: Final = 10**15
-
-
-class BadPoints(ServiceError):
-    """Values, times or tags that make no points: mend the call."""
-
-    exit_code = 4
 
 
 def values_of(values: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -42,7 +33,10 @@ def values_of(values: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         More than one axis, whole numbers beyond 64 bits, or things that are neither numbers nor text.
     """
     there = ~np.atleast_1d(np.ma.getmaskarray(values)) if isinstance(values, np.ma.MaskedArray) else np.True_
-    array = np.atleast_1d(np.asarray(values))
+    try:
+        array = np.atleast_1d(np.asarray(values))
+    except ValueError as error:
+        raise BadPoints(f"values: {error}") from None
     if array.ndim != 1:
         raise BadPoints(f"values: expected one axis, got shape {array.shape}")
     if array.dtype.kind == "O":
@@ -64,86 +58,24 @@ def values_of(values: Any) -> tuple[NDArray[Any], NDArray[np.bool_]]:
 
 
 def _of_objects(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Python objects, None among them, as text or float64, and which are there."""
+    """Python objects, None among them, and which are there.
+
+    As text, booleans, whole numbers or float64, whatever those that are there are: a None more or less does not change
+    a field's type, which the server would refuse.
+    """
     known = np.array([item is not None for item in array.tolist()], dtype=bool)
-    is_text = known.any() and all(isinstance(item, str) for item in array[known].tolist())
-    filled = np.where(known, array, "" if is_text else np.nan)
+    items = array[known].tolist()
+    kinds = (str, bool | np.bool_, int | np.integer, object)
+    kind = next(number for number, each in enumerate(kinds) if all(isinstance(item, each) for item in items))
     try:
-        return (filled.astype(str) if is_text else filled.astype(np.float64)), known
+        found = np.array(items, dtype=(np.str_, np.bool_, None, np.float64)[kind])
     except (TypeError, ValueError, OverflowError) as error:
         raise BadPoints(f"values: neither all numbers nor all text: {error}") from None
-
-
-def times_of(timestamps: Any, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Times in nanoseconds since 1970 UTC, shape (count,), and which of them are there (no NaN, no NaT).
-
-    Parameters
-    ----------
-    timestamps
-        One for all values or one for each: floats are seconds since 1970 UTC, whole numbers nanoseconds; datetime64,
-        `datetime` or an astropy `Time` (any scale, turned into UTC).
-
-    Raises
-    ------
-    BadPoints
-        Another number of times than of values, times out of range, or whole numbers that must be meant as seconds.
-    """
-    if hasattr(timestamps, "scale") and hasattr(timestamps, "utc"):
-        timestamps = timestamps.utc.datetime64
-    array = np.atleast_1d(np.asarray(timestamps))
-    if array.dtype.kind == "O":
-        array = _of_datetimes(array)
-    if array.ndim != 1 or array.size not in (1, count):
-        raise BadPoints(f"timestamps: expected one, or {count} as there are values, got shape {array.shape}")
-    kind = array.dtype.kind
-    if kind not in "fMiu":
-        raise BadPoints(f"timestamps: expected seconds, datetime64, nanoseconds or a Time, got {array.dtype}")
-    times, there = _of_seconds(array) if kind == "f" else _of_dates(array) if kind == "M" else _of_nanoseconds(array)
-    return np.broadcast_to(times, (count,)), np.broadcast_to(there, (count,))
-
-
-_Times = tuple[NDArray[np.int64], NDArray[np.bool_]]
-
-
-def _of_seconds(array: NDArray[Any]) -> _Times:
-    there = np.isfinite(array)
-    seconds = np.where(there, array, 0.0).astype(np.float64)
-    whole = np.floor(seconds)
-    if np.abs(whole).max(initial=0.0) > _LAST_SECOND:
-        raise BadPoints("timestamps: floats are seconds since 1970; these are beyond the years 1678 to 2261")
-    # The fraction apart: seconds times 1e9 would be off by up to 128 ns.
-    return whole.astype(np.int64) * 10**9 + np.rint((seconds - whole) * 1e9).astype(np.int64), there
-
-
-def _of_dates(array: NDArray[Any]) -> _Times:
-    there = ~np.isnat(array)
-    seconds = np.where(there, array, np.datetime64(0, "s")).astype("datetime64[s]").astype(np.int64)
-    if np.abs(seconds).max(initial=0) > _LAST_SECOND:
-        raise BadPoints("timestamps: beyond the years 1678 to 2261, which nanoseconds can say")
-    return array.astype("datetime64[ns]").astype(np.int64), there
-
-
-def _of_nanoseconds(array: NDArray[Any]) -> _Times:
-    small = np.abs(array.astype(np.float64)) < _NO_NANOSECONDS
-    if small.any():
-        raise BadPoints(
-            f"timestamps: whole numbers are nanoseconds since 1970, and {array[small][0]} is too small for that; "
-            "give seconds as floats"
-        )
-    return array.astype(np.int64), np.ones(array.shape, dtype=bool)
-
-
-def _of_datetimes(array: NDArray[Any]) -> NDArray[Any]:
-    """`datetime` objects without their zones (one that has none is UTC)."""
-
-    def utc(item: Any) -> Any:
-        offset = item.utcoffset()
-        return item if offset is None else item.replace(tzinfo=None) - offset
-
-    try:
-        return np.array([utc(item) for item in array.tolist()], dtype="datetime64[us]")
-    except (AttributeError, TypeError, ValueError):
-        raise BadPoints("timestamps: expected seconds, datetime64, nanoseconds or a Time") from None
+    if found.dtype.kind not in "biufU" or found.ndim != 1:
+        raise BadPoints("values: whole numbers beyond 64 bits with a sign, or more than one axis")
+    filled = np.zeros(array.shape, dtype=found.dtype)
+    filled[known] = found
+    return filled, known
 
 
 def heads_of(
@@ -170,6 +102,8 @@ def heads_of(
     base = more or {}
     if isinstance(tags, Mapping):
         columns = dict(tags)
+    elif not isinstance(tags, Sequence) or not all(isinstance(each, Mapping) for each in tags):
+        raise BadPoints("tags: expected one mapping, or a list of mappings")
     elif len(tags) != count:
         raise BadPoints(f"tags: expected one mapping, or {count} as there are values, got {len(tags)}")
     else:
@@ -181,6 +115,10 @@ def heads_of(
     pieces: list[list[str]] = []
     for key in sorted(columns):
         column = columns[key]
+        if isinstance(column, np.ndarray) and column.ndim == 0:
+            column = column.item()
+        if isinstance(column, Iterator):
+            raise BadPoints(f"tags: {key}: expected text, or a list of it, got {type(column).__name__}")
         if not isinstance(column, str) and hasattr(column, "__len__"):
             pieces.append(_column(key, column, count))
         elif pieces:
@@ -192,6 +130,8 @@ def heads_of(
 
 def _column(key: str, column: Any, count: int) -> list[str]:
     """A tag's part of every point; each value is escaped once."""
+    if isinstance(column, Mapping | Set | bytes):
+        raise BadPoints(f"tags: {key}: expected text, or a list of it, got {type(column).__name__}")
     if len(column) != count:
         raise BadPoints(f"tags: {key}: expected {count} as there are values, got {len(column)}")
     items = column.tolist() if isinstance(column, np.ndarray) else column

@@ -143,11 +143,13 @@ def _judged(post: Post, body: bytes) -> Refusal | None:
         Everything else: no answer, no such bucket, not let in, overloaded, a proxy's page.
     """
     answer = post.post(body)
-    if 200 <= answer.status < 300:
+    good = 200 <= answer.status < 300
+    # A yes has no words. A page with status 200 is a proxy's, that asks to log in; a database may say what it left out.
+    if good and not answer.body.strip():
         return None
     if answer.status == 413:
         return _TOO_LARGE
-    refusal = refusal_of(answer.body) if answer.status in (400, 422) else None
+    refusal = refusal_of(answer.body) if good or answer.status in (400, 422) else None
     if refusal is None:
         words = " ".join(answer.body.decode("utf-8", "replace").split())[:200]
         raise InfluxUnreachable(f"InfluxDB answers {answer.status}: {words}", answer.retry_after_s)

@@ -62,7 +62,11 @@ def settle(spool: Spool, blocks: Sequence[Waiting], rejected: Sequence[tuple[str
         They stay in the spool, and are delivered once more.
     """
     with spool.writing() as connection:
-        connection.executemany("DELETE FROM blocks WHERE id = ?", [(block.id,) for block in blocks])
+        # Of as many points as were taken: somebody else may have gathered it with others under its number meanwhile.
+        taken = [(block.id, block.points) for block in blocks]
+        gone = connection.executemany("DELETE FROM blocks WHERE id = ? AND points = ?", taken).rowcount
+        if not gone:
+            return  # settled by somebody else, who has set aside the same
         rows = [(text, reason, time.time()) for text, reason in rejected]
         connection.executemany("INSERT INTO rejected (line, reason, at) VALUES (?, ?, ?)", rows)
         if rows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from services.core.errors import ServiceError
 from services.core.log import get_logger
 from services.core.metrics.blocks import BLOCK_POINTS, Block, blocks_of
-from services.core.metrics.layout import open_file
+from services.core.metrics.layout import FileId, file_at, is_damage, open_file, put_aside
 from services.core.metrics.line import Field, line
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ _TRIMMED: Final = 0.98
 
 
 class SpoolUnwritable(ServiceError):
-    """The spool's file cannot be written (disk full, no permission, locked for too long): nothing was recorded."""
+    """The spool's file cannot be written or read (disk full, no permission, locked for too long): nothing was changed.
+
+    `begun_anew`: it was damaged, and a new one lies in its place; the next try may work.
+    """
+
+    def __init__(self, message: str, *, begun_anew: bool = False) -> None:
+        super().__init__(message)
+        self.begun_anew = begun_anew
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,14 @@ class Spool:
         self._keep_bytes = keep_bytes
         self._block_points = max(1, min(BLOCK_POINTS, keep_points // 10))
         self._lock = threading.Lock()
-        self._connection = open_file(path)
+        self._connection: sqlite3.Connection
+        self._file: FileId | None
+        try:
+            self._connection, self._file = open_file(path)
+        except (sqlite3.Error, OSError) as error:
+            # On a full disk a daemon must start all the same. The first use tries again.
+            self._connection, self._file = sqlite3.connect(":memory:", check_same_thread=False), None
+            get_logger().error("the metrics spool cannot be opened", path=str(path), reason=str(error))
         self._unwritten = 0
 
     def write(
@@ -117,13 +131,21 @@ class Spool:
         done = [(each.log, each.field, each.observation, each.tags, each.points, each.at) for each in recorded]
         if not rows and not done:
             return
+        if self._unwritten:
+            rows += self._own("metrics_dropped", {"points": self._unwritten}, {"why": "unwritable"})
+        try:
+            self._insert(rows, done)
+        except SpoolUnwritable as error:
+            if not error.begun_anew:
+                raise
+            self._insert(rows, done)
+        self._unwritten = 0
+
+    def _insert(self, rows: Sequence[tuple[int, bytes]], done: Sequence[tuple[object, ...]]) -> None:
         with self.writing() as connection:
-            if self._unwritten:
-                rows += self._own("metrics_dropped", {"points": self._unwritten}, {"why": "unwritable"})
             connection.executemany("INSERT INTO blocks (points, body) VALUES (?, ?)", rows)
             connection.executemany("INSERT OR REPLACE INTO recorded VALUES (?, ?, ?, ?, ?, ?)", done)
             self._drop_oldest(connection)
-        self._unwritten = 0
 
     def _drop_oldest(self, connection: sqlite3.Connection) -> None:
         points, size = connection.execute("SELECT points, bytes FROM totals").fetchone()
@@ -158,9 +180,19 @@ class Spool:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone."""
+        """The connection, for this thread alone.
+
+        Raises
+        ------
+        SpoolUnwritable
+            The file cannot be read.
+        """
         with self._lock:
-            yield self._connection
+            try:
+                self._find_again()
+                yield self._connection
+            except (sqlite3.Error, OSError) as error:
+                raise SpoolUnwritable(f"{self.path}: {error}", begun_anew=self._healed(error)) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -171,18 +203,36 @@ class Spool:
         SpoolUnwritable
             Nothing was changed.
         """
+        with self.reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _find_again(self) -> None:
+        """Open the file anew when another one lies there: somebody found it damaged, or took it away."""
+        if self._file is None or file_at(self.path) != self._file:
+            self._connection.close()
+            self._file = None  # if it cannot be opened now, the next use tries again
+            self._connection, self._file = open_file(self.path)
+
+    def _healed(self, error: Exception) -> bool:
+        """Whether the file was damaged and a new one, with what could be read of it, is in its place."""
+        if not is_damage(error):
+            return False
+        self._connection.close()
         try:
-            with self._lock:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
-        except sqlite3.Error as error:
-            raise SpoolUnwritable(f"{self.path}: {error}") from error
+            put_aside(self.path, self._file, error)
+            self._file = None
+            self._connection, self._file = open_file(self.path)
+        except (sqlite3.Error, OSError) as again:
+            get_logger().error("no new metrics spool could be begun", path=str(self.path), reason=str(again))
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file."""

@@ -79,6 +79,15 @@ def test_one_big_file_is_no_trend() -> None:
     assert hours_until_full(trend) is None
 
 
+@pytest.mark.parametrize("minutes", [10, 20, 30, 45, 55])
+def test_a_disk_that_is_cleaned_again_and_again_is_none_that_fills(minutes: int) -> None:
+    """Teeth of 100 GB: it fills all the time, but for the moments in which somebody cleans up."""
+    for begin in range(0, 4 * 3600, 90):
+        times = range(begin, begin + 3601, 30)
+        trend = tuple((float(time), (200.0 - 100.0 * (time % (60 * minutes)) / (60 * minutes)) * GB) for time in times)
+        assert (hours_until_full(trend) or 99.0) > 6.0
+
+
 def test_a_few_minutes_are_no_trend() -> None:
     assert hours_until_full(tuple((30.0 * n, (100.0 - n) * GB) for n in range(10))) is None
 

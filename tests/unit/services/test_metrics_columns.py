@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from services.core.metrics.columns import BadPoints, heads_of, texts, times_of, values_of
+from services.core.metrics.columns import heads_of, texts, values_of
 from services.core.metrics.line import line
+from services.core.metrics.times import BadPoints, times_of
 
 T0 = 1_700_000_000 * 10**9
 
@@ -62,21 +63,21 @@ def test_arrays_give_the_lines_that_one_point_at_a_time_gives(
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([1, -2], ["m v=1i 5000000000000000", "m v=-2i 5000000000000001"]),
-        (np.array([7], dtype=np.uint16), ["m v=7i 5000000000000000"]),
-        ([True, False], ["m v=true 5000000000000000", "m v=false 5000000000000001"]),
-        (['a "b"', "c\\"], ['m v="a \\"b\\"" 5000000000000000', 'm v="c\\\\" 5000000000000001']),
-        (np.array([b"x", b"y"]), ['m v="x" 5000000000000000', 'm v="y" 5000000000000001']),
-        (["a", None], ['m v="a" 5000000000000000']),
-        ([None, 1.5], ["m v=1.5 5000000000000001"]),
-        (np.ma.masked_array([1.0, 2.0], [True, False]), ["m v=2.0 5000000000000001"]),
-        (np.float32(0.5), ["m v=0.5 5000000000000000"]),
+        ([1, -2], ["m v=1i 500000000000000000", "m v=-2i 500000000000000001"]),
+        (np.array([7], dtype=np.uint16), ["m v=7i 500000000000000000"]),
+        ([True, False], ["m v=true 500000000000000000", "m v=false 500000000000000001"]),
+        (['a "b"', "c\\"], ['m v="a \\"b\\"" 500000000000000000', 'm v="c\\\\" 500000000000000001']),
+        (np.array([b"x", b"y"]), ['m v="x" 500000000000000000', 'm v="y" 500000000000000001']),
+        (["a", None], ['m v="a" 500000000000000000']),
+        ([None, 1.5], ["m v=1.5 500000000000000001"]),
+        (np.ma.masked_array([1.0, 2.0], [True, False]), ["m v=2.0 500000000000000001"]),
+        (np.float32(0.5), ["m v=0.5 500000000000000000"]),
         ([], []),
     ],
 )
 def test_values_of_every_kind(values: Any, expected: list[str]) -> None:
     count = np.atleast_1d(np.asarray(values, dtype=object)).size
-    assert written(values, 5 * 10**15 + np.arange(count), {}) == expected
+    assert written(values, 5 * 10**17 + np.arange(count), {}) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,45 @@ def test_what_makes_no_points_is_said(values: Any, times: Any, tags: Any, word: 
 def test_a_line_never_begins_like_a_comment() -> None:
     assert written([1.0], T0, {}, "#m") == [f"_m v=1.0 {T0}"]
     assert line("#m", {}, {"v": 1.0}, 1) == "_m v=1.0 1"
+
+
+def test_a_none_more_or_less_does_not_change_the_type_of_a_field() -> None:
+    stamps = T0 + np.arange(3)
+    for values, words in (
+        ([2**53 + 1, None, np.int64(-3)], ["9007199254740993i", "-3i"]),
+        ([True, None, np.False_], ["true", "false"]),
+        ([1, None, 2.5], ["1.0", "2.5"]),
+        (["a", None, "b"], ['"a"', '"b"']),
+    ):
+        assert [text.split(" ")[1] for text in written(values, stamps, {})] == [f"v={word}" for word in words]
+    assert written([None], T0, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "times", "tags", "word"),
+    [
+        ([1.0], np.array([2**63 + 5], dtype=np.uint64), {}, "beyond the years"),
+        ([1.0], T0 // 1000, {}, "too small"),  # microseconds
+        ([1.0], np.float32(1.7e9), {}, "float64"),
+        ([1.0], np.datetime64(2**62, "Y"), {}, "beyond the years"),
+        ([1.0, 2.0], [1e9, 2e9], {"wafer": b"w1"}, "expected text"),
+        ([1.0, 2.0], [1e9, 2e9], {"wafer": {"a", "b"}}, "expected text"),
+        ([1.0, 2.0], [1e9, 2e9], {"wafer": {"a": 1, "b": 2}}, "expected text"),
+        ([1.0, 2.0], [1e9, 2e9], {"wafer": (each for each in "ab")}, "expected text"),
+        ([1.0, 2.0], [1e9, 2e9], ({"wafer": each} for each in "ab"), "expected one mapping"),
+        ([1.0, 2.0], [1e9, 2e9], ["a", "b"], "expected one mapping"),
+        ([1.0, 2.0], [1e9, 2e9], None, "expected one mapping"),
+        ([[1.0], [2.0, 3.0]], 1e9, {}, "values"),
+        ([2**64, None], [1e9, 2e9], {}, "64 bits"),
+        ((each for each in (1.0, 2.0)), 1e9, {}, "neither"),
+    ],
+)
+def test_what_would_be_written_wrong_is_refused(values: Any, times: Any, tags: Any, word: str) -> None:
+    with pytest.raises(BadPoints, match=word):
+        written(values, times, tags)
+
+
+def test_masked_times_an_attosecond_and_a_tag_of_no_axis() -> None:
+    times = np.ma.array([1e9, 2e9], mask=[False, True])
+    assert written([1.0, 2.0], times, {"wafer": np.array("w")}) == [f"m,wafer=w v=1.0 {10**18}"]
+    assert written([1.0], np.datetime64(10**18 + 10**9, "as"), {}) == ["m v=1.0 1000000001"]
