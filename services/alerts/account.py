@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from services.core.ledger.alert_schema import alerts, notifications, tellings
+from services.core.ledger.alert_words import fits
 from services.core.ledger.alerts import acknowledge, open_alerts
 from services.core.ledger.mutes import mutes_in_force
 from services.core.ledger.notifications import told_of
@@ -26,9 +27,7 @@ def account_of(
     """
     query = select(alerts).order_by(alerts.c.open.desc(), alerts.c.severity.desc(), alerts.c.raised_at, alerts.c.alert)
     rows = [
-        row
-        for row in conn.execute(query if everything else query.where(alerts.c.open))
-        if fnmatchcase(row.alert, pattern)
+        row for row in conn.execute(query if everything else query.where(alerts.c.open)) if fits(row.alert, pattern)
     ]
     told = _told(conn, everything)
     mutes = mutes_in_force(conn, now)
@@ -49,7 +48,10 @@ def acknowledge_all(
     flapping = select(alerts.c.alert).where(alerts.c.flapping.is_not(None))
     names = [row.alert for row in open_alerts(conn)]
     names += [name for name in conn.execute(flapping).scalars() if name not in names]
-    chosen = [name for name in names if any(name == item or fnmatchcase(name, item) for item in patterns)]
+    # The very name of an alert means that one only, whatever else `TEMP[1]` would fit as a pattern.
+    chosen = [
+        name for name in names if any(name == item if item in names else fnmatchcase(name, item) for item in patterns)
+    ]
     done = [name for name in chosen if acknowledge(conn, name, now, by, reason)]
     return done, [name for name in chosen if name not in done]
 
@@ -65,7 +67,7 @@ def history_of(conn: Connection, alert: str) -> list[dict[str, Any]]:
 def steps_since(conn: Connection, pattern: str, after: float) -> list[dict[str, Any]]:
     """Steps of alerts in the audit after a time (seconds since 1970), in their order."""
     query = select(events).where((events.c.subject == "alert") & (events.c.at > after)).order_by(events.c.id)
-    return [{"alert": row.name, **_step(row)} for row in conn.execute(query) if fnmatchcase(row.name, pattern)]
+    return [{"alert": row.name, **_step(row)} for row in conn.execute(query) if fits(row.name, pattern)]
 
 
 def _told(conn: Connection, everything: bool, alert: str | None = None) -> dict[tuple[str, int], list[str]]:
@@ -90,7 +92,7 @@ def _told(conn: Connection, everything: bool, alert: str | None = None) -> dict[
 
 
 def _account(row: Row, mutes: Sequence[Row], told: Mapping[tuple[str, int], list[str]]) -> dict[str, Any]:
-    muted = [mute for mute in mutes if fnmatchcase(row.alert, mute.pattern)]
+    muted = [mute for mute in mutes if fits(row.alert, mute.pattern)]
     state = "resolved" if not row.open else "raised"
     if row.open:
         state = "flapping" if row.flapping is not None else state

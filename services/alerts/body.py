@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from services.alerts.situation import Condition, Planned
@@ -14,20 +15,26 @@ _TREND: Final = ("trend", "limits")
 
 def body_of(planned: Planned, settings: AlertSettings) -> dict[str, Any]:
     """The body of a message that was decided."""
+    told = [_as_decided(need.what, need.condition) for need in planned.needs]
     flapping = f"comes and goes, {settings.flap_count} times within {_words_s(settings.flap_window_s)}"
     return {
         "alerts": slim(
             [
                 document_of(
-                    need.condition,
+                    condition,
                     {"flapping": f"{flapping}, and is held quiet until it calms down: ", "worse": "got worse: "}.get(
                         need.what, ""
                     ),
                 )
-                for need in planned.needs
+                for need, condition in zip(planned.needs, told, strict=True)
             ]
         )
     }
+
+
+def _as_decided(what: str, condition: Condition) -> Condition:
+    """What comes and goes is not told as over because it is away at this moment."""
+    return condition if what == "resolved" else replace(condition, open=True)
 
 
 def document_of(condition: Condition, before: str = "") -> dict[str, Any]:

@@ -7,10 +7,11 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from services.alerts.delivery import Outcome
-from services.alerts.outbox import claim_jobs, settle_outcomes
+from services.alerts.outbox import claim_jobs, forget_channels, settle_outcomes
 from services.alerts.points import event_before, event_points, notification_points, open_point, repeat_points
 from services.alerts.rounds import decide_round
 from services.alerts.sender import Sender
@@ -33,6 +34,8 @@ class Clerk:
     ----------
     outcomes
         What became of messages; settled with the next round, which `wake` brings forward.
+    errands
+        What others have to do with the ledger; done with the next round.
     good_at : float or None
         When the last round went well, on the monotonic clock; None before the first.
     trouble : str
@@ -42,6 +45,7 @@ class Clerk:
     def __init__(self, settings: Settings, alerts: AlertSettings, spool: Spool, sender: Sender) -> None:
         self.alerts = alerts
         self.outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self.errands: queue.SimpleQueue[Callable[[Ledger], None]] = queue.SimpleQueue()
         self.wake = threading.Event()
         self.good_at: float | None = None
         self.trouble = ""
@@ -103,6 +107,9 @@ class Clerk:
     def _round(self, ledger: Ledger) -> None:
         with ledger.begin():
             pass  # a ledger that can be read but not written (locked, a full disk) is away as well
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.errands.get_nowait()(ledger)
         self._settle(ledger)
         made = decide_round(ledger, self.alerts, now())
         if made:
@@ -129,6 +136,8 @@ class Clerk:
             if self._event is None:
                 self._event = _read_number(self._place) or event_before(conn, at - _DAY_S)
             points, event = event_points(conn, self._event)
+            if not points:  # months without an alert are not to be read again and again
+                event = max(event, event_before(conn, at - _HOUR_S))
             points += repeat_points(conn, self._repeats_until, at)
             minute = time.monotonic() - self._minute >= _MINUTE_S
             if minute:
@@ -142,6 +151,8 @@ class Clerk:
             _write_number(self._place, event)
             self._event = event
         if minute:
+            with ledger.begin() as conn:
+                forget_channels(conn, self.alerts, at)
             self._minute = time.monotonic()
         if time.monotonic() - self._hour >= _HOUR_S:
             with ledger.begin() as conn:

@@ -82,12 +82,13 @@ class Notifier:
     def _read_settings_again(self) -> None:
         try:
             alerts = load_settings(self._file).alerts
-            words = Words.of(self._settings.site, alerts) if alerts is not None else None
-        except BadSettings as error:
+            if alerts is None:
+                raise BadSettings((f"{self._file}: alerts: is missing",))
+            words = Words.of(self._settings.site, alerts)
+        except (BadSettings, OSError) as error:
             self._daemon.log.error("settings not taken, the old ones hold", reason=str(error))
             return
-        if alerts is not None and words is not None:
-            self._alerts = self._clerk.alerts = alerts
-            self._sender.use(alerts, words)
-            self._resort.use(alerts)
-            self._daemon.log.info("settings of alerts read again")
+        self._alerts = self._clerk.alerts = alerts
+        self._sender.use(alerts, words)
+        self._resort.use(alerts)
+        self._daemon.log.info("settings of alerts read again")

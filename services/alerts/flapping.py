@@ -15,7 +15,7 @@ def flap_of(condition: Condition, now: float, count: int, window_s: float) -> Fl
     raises = condition.raises
     if condition.flapping is not None:
         # Calm but closed stays on record until it comes back: its end is told as the end of the whole.
-        quiet = condition.open and now - condition.raised_at >= window_s
+        quiet = condition.open and not still_flapping(condition, now, window_s)
         if quiet or _calmed_in_between(condition, window_s):
             return Flap(condition.alert, None, f"no new episode for {window_s:g} s")
         return None
@@ -27,7 +27,8 @@ def flap_of(condition: Condition, now: float, count: int, window_s: float) -> Fl
 
 def still_flapping(condition: Condition, now: float, window_s: float) -> bool:
     """Whether a condition marked as flapping has not been calm for long enough yet."""
-    return condition.flapping is not None and now - condition.raised_at < window_s
+    # A beginning that is yet to come: the clock has been set back.
+    return condition.flapping is not None and abs(now - condition.raised_at) < window_s
 
 
 def _calmed_in_between(condition: Condition, window_s: float) -> bool:

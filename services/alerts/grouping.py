@@ -15,16 +15,20 @@ _CATEGORY: Final[dict[str, str]] = {"repeat": "repeat", "resolved": "resolved"} 
 
 def messages(needs: Iterable[Need], situation: Situation, settings: AlertSettings) -> list[Planned]:
     """Messages to make now; needs that wait for company come again with the next round."""
-    told: dict[tuple[str, str], set[float]] = defaultdict(set)
+    told: dict[tuple[str, str, bool], set[float]] = defaultdict(set)
     for telling in situation.tellings:
         if telling.at > situation.now - PACE_WINDOW_S:
-            told[telling.person, _category(telling.step.split("-")[0])].add(telling.at)
+            category = _category(telling.step.split("-")[0])
+            for grave in {False, telling.severity >= 2}:
+                told[telling.person, category, grave].add(telling.at)
     waiting: dict[tuple[str, str], list[Need]] = defaultdict(list)
     for need in needs:
         waiting[need.person, _category(need.what)].append(need)
     made: list[Planned] = []
     for (person, category), group in sorted(waiting.items()):
-        if _due(group, sorted(told[person, category]), situation.now, settings, category):
+        # What is grave keeps the pace of what is grave: it does not wait because of many mails of severity 1.
+        grave = any(need.condition.severity >= 2 for need in group)
+        if _due(group, sorted(told[person, category, grave]), situation.now, settings, category):
             most = settings.group_more_than if category == "new" else 1
             made += _messages(person, group, most)
     return made
@@ -40,9 +44,13 @@ def _due(group: Sequence[Need], told: Sequence[float], now: float, settings: Ale
     if not ripe:
         return False
     if category == "repeat":  # it has waited for its time, and takes with it what is due soon
-        return True
+        # What comes and goes is due whenever it comes: many of those together are told no more often than that either.
+        every_s = settings.repeat_after_s(max(need.condition.severity for need in ripe))
+        return not told or now - told[-1] >= every_s / 2
     # What is new, or over, waits for what comes with it.
-    waited = now - min(need.since for need in ripe) >= settings.group_s
+    since = min(need.since for need in ripe)
+    # What began at a time that is yet to come (another host's clock, or ours was set back) waits for nothing.
+    waited = not -settings.group_s <= now - since < settings.group_s
     return waited and (not told or now - told[-1] >= pause_s(len(told), settings))
 
 

@@ -65,14 +65,18 @@ def compose(
     what
         Why it is sent.
     alerts
-        What it tells of; empty for a test. The gravest come first, the first twenty are told in full.
+        What it tells of; empty for a test. Those that are open come first, the gravest before others; the first twenty
+        are told in full.
     now : float
         Seconds since 1970: when it is written.
     templates
         Those of the site; ours without.
     """
     templates = templates or load_templates()
-    ordered = sorted(alerts, key=lambda view: (-view.severity, view.raised_at, view.alert))
+    # What is over does not stand before what is open, however grave it was.
+    ordered = sorted(
+        alerts, key=lambda view: (view.resolved_at is not None, -view.severity, view.raised_at, view.alert)
+    )
     facts = [facts_of(view) for view in ordered]
     png = None if what in ("acknowledged", "test") else trend_png(facts, now)
     words = _words(what, person, facts, site, dashboard_url, now) | {"trend": TREND_NAME if png else ""}
@@ -98,7 +102,7 @@ def _words(
         "headline": _headline(what, facts),
         "more": f" and {others} more" if others > 0 else "",
         "dashboard": dashboard_link(dashboard_url, site, facts, now),
-        "hint": _HINT if what in ("raised", "repeat", "escalated", "summary") and facts else "",
+        "hint": _HINT if what in ("raised", "worse", "flapping", "repeat", "escalated", "summary") and facts else "",
         "now": _date(now),
     }
 
@@ -107,7 +111,8 @@ def _headline(what: What, facts: Sequence[Facts]) -> str:
     if not facts:
         return "this is a test message" if what == "test" else "nothing is open"
     first = facts[0]
-    return f"{first.label} {first.reading}" if first.reading else one_line(first.message, 120)
+    # Of other conditions than a parameter the name says less than their words: "summit has been silent for 104 s".
+    return f"{first.label} {first.reading}" if first.parameter and first.reading else one_line(first.message, 120)
 
 
 def _alert_words(what: What, view: AlertView, item: Facts, now: float) -> dict[str, str]:

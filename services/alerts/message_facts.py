@@ -22,8 +22,9 @@ _LAST_SECOND: Final = 4e9  # of 2096: what is later is not seconds since 1970
 class AlertView:
     """An alert as a message tells it: the columns of the ledger's table `alerts`.
 
-    `details` may hold `value`, `limit`, `unit`, `parameter`, `source`, `trend` ([[seconds since 1970, value], …]) and
-    `limits` (`warning_low`, `warning_high`, `error_low`, `error_high`).
+    `details` may hold `value`, `limit`, `unit`, `parameter`, `source`, `trend` ([[seconds since 1970, value], …]),
+    `trend_unit` where that is another than `unit`, and `limits` (`warning_low`, `warning_high`, `error_low`,
+    `error_high`).
     """
 
     alert: str
@@ -55,7 +56,8 @@ class Facts:
     """The same in words and numbers that are safe to show: one line each, no control characters.
 
     `value` and `limit` are empty when the alert has none. `times_s` (seconds since 1970) and `values` are the trend,
-    float64 arrays of one length, sorted by time; a gap is NaN. `bands` are finite limits by their names.
+    float64 arrays of one length, sorted by time, in `trend_unit`; a gap is NaN. `bands` are finite limits by
+    their names, and `tripped` the limit that was crossed, where it is one of what the trend shows.
     """
 
     alert: str
@@ -67,6 +69,7 @@ class Facts:
     value: str
     limit: str
     unit: str
+    trend_unit: str
     raised_at: float
     acked_by: str
     times_s: NDArray[np.float64]
@@ -103,23 +106,27 @@ def facts_of(view: AlertView) -> Facts:
     shown_value, shown_limit = _told_apart(value, limit)
     times, values = _trend(details.get("trend"))
     limits = details.get("limits")
+    unit = one_line(details.get("unit") or "", 24)
+    trend_unit = unit if details.get("trend_unit") is None else one_line(details["trend_unit"], 24)
     bands = {name: number for name in get_args(Band) if (number := _number(_get(limits, name))) is not None}
     return Facts(
         alert=one_line(view.alert, 200),
-        label=parameter or one_line(view.alert, 200),
+        # "*" and "-" stand for the whole of a source: that it is silent, or cannot be reached.
+        label=(source if parameter in ("*", "-") else parameter) or one_line(view.alert, 200),
         source=source,
         parameter=parameter,
         message=one_line(view.message),
         severity=view.severity,
         value=shown_value,
         limit=shown_limit,
-        unit=one_line(details.get("unit") or "", 24),
+        unit=unit,
+        trend_unit=trend_unit,
         raised_at=view.raised_at,
         acked_by=one_line(view.acked_by or "", 64),
         times_s=times,
         values=values,
         bands=bands,
-        tripped=_number(limit),
+        tripped=_number(limit) if trend_unit == unit else None,
     )
 
 

@@ -25,6 +25,7 @@ def dashboard_link(url: str | None, site: str, facts: Sequence[Facts], now: floa
     names = {(item.source, item.parameter) for item in facts}
     if len(names) == 1:
         source, parameter = names.pop()
+        parameter = "" if parameter in ("*", "-") else parameter
         query += [(key, value) for key, value in (("var-source", source), ("var-parameter", parameter)) if value]
     query += [("from", str(int(start * 1000))), ("to", str(int(now * 1000)))]
     return urlunsplit(parts._replace(query=urlencode(query)))

@@ -67,7 +67,7 @@ def _panel(axes: Any, item: Facts, now: float) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(_drawable(_title(item)), loc="left", fontsize=11, parse_math=False)
-    axes.set_ylabel(_drawable(item.unit), parse_math=False)
+    axes.set_ylabel(_drawable(item.trend_unit), parse_math=False)
 
 
 def _title(item: Facts) -> str:

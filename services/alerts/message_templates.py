@@ -64,9 +64,11 @@ def load_templates(directory: Path | None = None) -> Templates:
     """
     mistakes: list[str] = []
     found: dict[str, Template] = {}
-    names = sorted(path.name for path in directory.iterdir()) if directory is not None and directory.is_dir() else []
-    if directory is not None and not directory.is_dir():
-        mistakes.append(f"{directory}: expected a directory of templates")
+    names: list[str] = []
+    try:
+        names = sorted(path.name for path in directory.iterdir()) if directory is not None else []
+    except OSError as error:
+        mistakes.append(f"{directory}: expected a directory of templates: {error.strerror}")
     for name in names:
         if name not in KNOWN and not name.startswith("."):
             mistakes.append(f"{directory}/{name}: not the name of a template, expected one of {', '.join(KNOWN)}")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
 from services.alerts.body import document_of, slim
-from services.alerts.delivery import Job, Outcome, fields_after, lease_s, summary_of
+from services.alerts.delivery import KINDS, Job, Outcome, fields_after, lease_s, summary_of
 from services.alerts.reading import alerts_named, condition_of
 from services.core.alert_settings import AlertSettings
 from services.core.ledger import notifications as queue
-from services.core.ledger.alerts import raise_alert, resolve_alert
+from services.core.ledger.alerts import open_alerts, raise_alert, resolve_alert
 from services.core.ledger.engine import Ledger
+
+_ABOUT: Final = "queue:notifications:"
+_CLOCKS_S: Final = 60.0  # how far clocks of hosts may lie apart
 
 
 def claim_jobs(
@@ -30,16 +33,21 @@ def claim_jobs(
     LedgerUnreachable
         Nothing was claimed.
     """
+    latest = now + settings.retry_max_s + _CLOCKS_S
     with ledger.read() as conn:
         rows = queue.waiting(conn)
-        if not any(row.not_before <= now for row in rows) and not queue.overdue(conn, now):
+        if all(now < row.not_before <= latest for row in rows) and not queue.overdue(conn, now):
             return []
     with ledger.begin() as conn:
         queue.lock_decisions(conn)
+        queue.hurry(conn, latest, now)
         for group in summary_of(queue.waiting(conn)):
             _merge(conn, group, now)
         lease = lease_s(settings)
-        claimed = [row for kind, most in free.items() for row in queue.claim(conn, kind, sender, now, lease, most)]
+        claimed: list[Row] = []
+        for kind, most in free.items():
+            people = [person for person in settings.people if kind in settings.kinds_of(person)]
+            claimed += queue.claim(conn, kind, sender, now, lease, most, people)
         late = sorted({item["alert"] for row in claimed if row.attempts > 1 for item in row.body.get("alerts", ())})
         known = alerts_named(conn, late)
     return [_job(row, known) for row in claimed]
@@ -63,16 +71,30 @@ def _tell_of_channels(conn: Connection, outcome: Outcome, now: float) -> None:
     """What one kind of channel cannot say, the other kind says: no mail is an SMS, no SMS is a mail."""
     kind, person = outcome.job.kind, outcome.job.person
     if outcome.channel is not None:
-        resolve_alert(conn, f"queue:notifications:{kind}", now)
-        resolve_alert(conn, f"queue:notifications:{kind}:{person}", now)
+        resolve_alert(conn, f"{_ABOUT}{kind}", now)
+        resolve_alert(conn, f"{_ABOUT}{kind}:{person}", now)
         return
+    if not outcome.tries:
+        return  # the settings do not know the person, or the kind, any more: nobody is to mend it
     severity = 2 if kind == "mail" else 1
     if outcome.refused:
-        words = f"no {kind} to {person}: {outcome.reason or 'no channel of this kind, or no address'}"
-        raise_alert(conn, f"queue:notifications:{kind}:{person}", words[:500], now, 1)
+        words = f"no {kind} to {person}: {outcome.reason}"
+        raise_alert(conn, f"{_ABOUT}{kind}:{person}", words[:500], now, severity)
     else:
         words = f"no {kind} can be sent: {outcome.reason}"
-        raise_alert(conn, f"queue:notifications:{kind}", words[:500], now, severity)
+        raise_alert(conn, f"{_ABOUT}{kind}", words[:500], now, severity)
+
+
+def forget_channels(conn: Connection, settings: AlertSettings, now: float) -> None:
+    """Resolve alerts about people, and kinds of channel, that the settings do not have any more."""
+    for row in open_alerts(conn):
+        about, *rest = row.alert.removeprefix(_ABOUT).split(":")
+        person = rest[0] if rest else None
+        if not row.alert.startswith(_ABOUT) or about not in KINDS:
+            continue
+        gone = not settings.channels_of(about) if person is None else about not in settings.kinds_of(person)
+        if gone:
+            resolve_alert(conn, row.alert, now)
 
 
 def _merge(conn: Connection, group: Sequence[Row], now: float) -> None:

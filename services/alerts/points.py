@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from typing import Final
 
 from sqlalchemy import Connection, func, select
 
 from services.alerts.delivery import Outcome
-from services.core.ledger.alert_schema import alerts, tellings
+from services.alerts.reading import alerts_named
+from services.core.ledger.alert_schema import tellings
+from services.core.ledger.alert_words import fits
 from services.core.ledger.alerts import open_alerts
 from services.core.ledger.mutes import mutes_in_force
 from services.core.ledger.schema import events
@@ -20,7 +21,8 @@ _AT_ONCE: Final = 2000
 
 def event_before(conn: Connection, at: float) -> int:
     """The number of the last event in the audit before a time; 0 for none."""
-    return int(conn.execute(select(func.coalesce(func.max(events.c.id), 0)).where(events.c.at < at)).scalar_one())
+    query = select(events.c.id).where(events.c.at < at).order_by(events.c.id.desc()).limit(1)
+    return int(conn.execute(query).scalar_one_or_none() or 0)
 
 
 def event_points(conn: Connection, after: int) -> tuple[list[Point], int]:
@@ -30,7 +32,7 @@ def event_points(conn: Connection, after: int) -> tuple[list[Point], int]:
     """
     query = select(events).where((events.c.id > after) & (events.c.subject == "alert")).order_by(events.c.id)
     rows = conn.execute(query.limit(_AT_ONCE)).all()
-    known = {row.alert: row for row in conn.execute(select(alerts.c.alert, alerts.c.severity, alerts.c.episode))}
+    known = alerts_named(conn, sorted({row.name for row in rows}))
     points = []
     for row in rows:
         alert = known.get(row.name)
@@ -79,7 +81,7 @@ def open_point(conn: Connection, now: float) -> Point:
         "severity1": sum(row.severity < 2 for row in rows),
         "severity2": sum(row.severity >= 2 for row in rows),
         "acked": sum(row.acked_at is not None for row in rows),
-        "muted": sum(any(fnmatchcase(row.alert, pattern) for pattern in patterns) for row in rows),
+        "muted": sum(any(fits(row.alert, pattern) for pattern in patterns) for row in rows),
     }
     return Point("alerts_open", fields, {}, round(now * 1e9))
 

@@ -8,10 +8,10 @@ the same ledger, changes nothing.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Final
 
 from services.alerts.flapping import flap_of, still_flapping
@@ -19,8 +19,10 @@ from services.alerts.grouping import messages
 from services.alerts.oncall import audience, quiet_at
 from services.alerts.situation import Condition, Decision, Flap, Need, Situation, Telling, What
 from services.core.alert_settings import AlertSettings
+from services.core.ledger.alert_words import fits
 
 RECENT_S: Final = 86_400.0  # what is over for longer is told to nobody any more
+_AHEAD_S: Final = 60.0  # how far clocks of hosts may lie apart; beyond it a clock has been set back
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class _Case:
 def decide(situation: Situation, settings: AlertSettings) -> Decision:
     """Messages to make now, and which alerts came to flap or calmed down."""
     by_alert: dict[tuple[str, int], list[Telling]] = defaultdict(list)
+    situation = _without_times_to_come(situation)
     for telling in situation.tellings:
         by_alert[telling.alert, telling.episode].append(telling)
     flaps: list[Flap] = []
@@ -60,6 +63,22 @@ def decide(situation: Situation, settings: AlertSettings) -> Decision:
         )
         needs += _needs(case, situation, settings)
     return Decision(tuple(messages(needs, situation, settings)), tuple(flaps))
+
+
+def _without_times_to_come(situation: Situation) -> Situation:
+    """What was told at a time that is yet to come was told long ago: the clock has been set back since.
+
+    Else nothing new would be told, and nothing repeated, until the clock is there again.
+    """
+    latest = situation.now + _AHEAD_S
+    if all(telling.at <= latest for telling in situation.tellings):
+        return situation
+    return replace(
+        situation,
+        tellings=tuple(
+            telling if telling.at <= latest else replace(telling, at=-math.inf) for telling in situation.tellings
+        ),
+    )
 
 
 def ack_after(flap: Flap, acked_at: float | None, raised_at: float) -> float | None:
@@ -94,8 +113,8 @@ def _open(case: _Case, person: str, now: float, settings: AlertSettings) -> Need
         return Need(condition, case.episode, what, what, person, kinds, since)
     if condition.severity >= 2 and all(telling.severity < 2 for telling in told):
         return Need(condition, case.episode, "worse", "worse", person, kinds, since)
-    if condition.flapping is not None and condition.severity < 2:
-        return None
+    if condition.flapping is not None and (condition.severity < 2 or not condition.open):
+        return None  # what is over for the moment is not repeated: it may have calmed down
     last = max(telling.at for telling in told)
     every_s = settings.repeat_after_s(condition.severity)
     due_at = case.mute_over if case.mute_over > last else last + every_s
@@ -139,7 +158,7 @@ def wanted_kinds(settings: AlertSettings, person: str, severity: int) -> tuple[s
 
 
 def _level(case: _Case, now: float, settings: AlertSettings) -> int:
-    grave = [telling.at for telling in case.tellings if telling.severity >= 2]
+    grave = [telling.at for telling in case.tellings if telling.severity >= 2 and telling.at > -math.inf]
     if case.condition.severity < 2 or not grave:
         return 0
     return int(max(0.0, now - max(min(grave), case.mute_over)) // settings.escalate_after_s)
@@ -165,6 +184,6 @@ def _mute_over(condition: Condition, situation: Situation) -> float:
     ended: Sequence[float] = [
         mute.until
         for mute in situation.mutes
-        if condition.raised_at < mute.until <= now and fnmatchcase(condition.alert, mute.pattern)
+        if condition.raised_at < mute.until <= now and fits(condition.alert, mute.pattern)
     ]
     return max(ended, default=0.0)

@@ -84,7 +84,12 @@ class Sender:
     def _work(self, kind: str) -> None:
         while True:
             job, outcomes = self._jobs[kind].get()
-            outcomes.put(self.deliver(job))
+            try:
+                outcome = self.deliver(job)
+            except Exception as error:  # noqa: BLE001  no thread, no memory: a worker that died would send nothing more
+                get_logger().exception("message not sent", key=job.key)
+                outcome = Outcome(job, (Try("-", "unreachable", 0.0, f"{type(error).__name__}: {error}"),))
+            outcomes.put(outcome)
             with self._lock:
                 self._open[kind] -= 1
                 self._lock.notify_all()
@@ -151,7 +156,11 @@ def message_of(job: Job, words: Words) -> Any:
 
     now = time.time()
     what: Any = job.what if job.what in SUBJECT_WORD else "raised"
-    if what in ("raised", "repeat", "escalated") and job.documents and all(_over(item) for item in job.documents):
+    if (
+        what in ("raised", "worse", "repeat", "escalated")
+        and job.documents
+        and all(_over(item) for item in job.documents)
+    ):
         what = "resolved"  # it waited for so long that all of it is over
     try:
         views = [AlertView.of(document) for document in job.documents]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Literal
+
+from services.core.ledger.alert_words import fits
 
 What = Literal["raised", "worse", "flapping", "escalated", "repeat", "resolved", "summary", "test"]
 
@@ -53,7 +54,7 @@ class Mute:
 
     def holds(self, alert: str, at: float) -> bool:
         """Whether the alert was, or is, muted at a time."""
-        return self.created_at <= at < self.until and fnmatchcase(alert, self.pattern)
+        return self.created_at <= at < self.until and fits(alert, self.pattern)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from services.core.settings import Settings
 
 ALERT: Final = "daemon:conditions"
 _LAST_WORD_S: Final = 2.0
+_LEDGER_S: Final = 60.0
 
 
 class Sweeping:
@@ -44,10 +45,13 @@ class Sweeping:
         return time.monotonic() - self._done_at
 
     def tell_if_silent(self) -> None:
-        """Raise the alert about a sweep that hangs; by whoever still runs."""
-        ledger = self._clerk.ledger
-        if ledger is not None and self.silent_s() > max(300.0, 4 * self._settings.conditions.poll_s):
-            _say(ledger, f"the conditions of the site were not looked at for {self.silent_s() / 60:.0f} min")
+        """Raise the alert about a sweep that hangs; by the clerk, who alone may hang with the ledger."""
+        good_at = self._clerk.good_at
+        if good_at is None or time.monotonic() - good_at > _LEDGER_S:
+            self._done_at = time.monotonic()  # without the ledger nobody can look, and that is told already
+        if self.silent_s() > max(300.0, 4 * self._settings.conditions.poll_s):
+            words = f"the conditions of the site were not looked at for {self.silent_s() / 60:.0f} min"
+            self._clerk.errands.put(lambda ledger: _say(ledger, words))
             self._done_at = time.monotonic()
 
     def _run(self) -> None:

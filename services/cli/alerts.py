@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 
 import click
@@ -15,10 +16,10 @@ EPILOG = """\b
 Examples:
   nightferry alerts list -c /etc/nightferry/centre.yaml
   nightferry alerts ack disk:archive -c centre.yaml
-  nightferry alerts mute 'housekeeping:roe:*' --for 2h --reason "warm-up of the camera" -c centre.yaml
+  nightferry alerts mute 'housekeeping:roe1:*' --for 2h --reason "warm-up of the camera" -c centre.yaml
   nightferry alerts test --person anna -c centre.yaml
 \b
--c may be left out where NIGHTFERRY_CONFIG names the settings file.
+-c may be left out where NIGHTFERRY_CONFIG names the settings file, or where it is /etc/nightferry/site.yaml.
 ALERT is a name as `list` shows it, or a pattern as in a shell ('disk:*')."""
 
 LIST_EPILOG = """\b
@@ -54,9 +55,9 @@ reason_option = click.option("--reason", default=None, help="Why; stands in the 
 
 
 def whoever(by: str | None) -> str:
-    """The person who types: as given, or the login name."""
-    if by:
-        return by
+    """The person who types: as given, or the login name (that of the person who called `sudo -u nightferry`)."""
+    if by or os.environ.get("SUDO_USER"):
+        return by or os.environ["SUDO_USER"]
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name

@@ -14,7 +14,7 @@ from services.cli.ledgers import existing_ledger
 
 MUTE_EPILOG = """\b
 Examples:
-  nightferry alerts mute 'housekeeping:roe:*' --for 2h --reason "warm-up of the camera" -c centre.yaml
+  nightferry alerts mute 'housekeeping:roe1:*' --for 2h --reason "warm-up of the camera" -c centre.yaml
   nightferry alerts mute 'route:backup:*' --until 08:00 --reason "disk is being changed" -c centre.yaml
 \b
 PATTERN is as in a shell; it may fit alerts that are yet to come. Times without an offset are on the clocks of
@@ -22,7 +22,7 @@ PATTERN is as in a shell; it may fit alerts that are yet to come. Times without 
 
 UNMUTE_EPILOG = """\b
 Examples:
-  nightferry alerts unmute 'housekeeping:roe:*' -c centre.yaml
+  nightferry alerts unmute 'housekeeping:roe1:*' -c centre.yaml
 \b
 Exit codes: 0 ended, 1 there is no such mute."""
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from services.cli.common import plural
 
 _STYLES: Final = {"raised": "red", "flapping": "magenta", "acknowledged": "yellow", "muted": "dim", "resolved": "green"}
+_WIDE: Final = 120  # columns of a terminal in which the names and words of alerts stand side by side, unbroken
 
 
 def print_list(rows: Sequence[Mapping[str, Any]], mutes: Sequence[Mapping[str, Any]], now: float) -> None:
@@ -22,6 +25,8 @@ def print_list(rows: Sequence[Mapping[str, Any]], mutes: Sequence[Mapping[str, A
     console = _console()
     if not rows:
         console.print("no alert is open")
+    elif console.width < _WIDE:
+        _print_blocks(console, rows, now)
     else:
         table = Table("sev", "state", "since", "alert", "message", "told", box=SIMPLE, padding=(0, 1), pad_edge=False)
         table.columns[3].overflow = table.columns[4].overflow = "fold"
@@ -31,6 +36,16 @@ def print_list(rows: Sequence[Mapping[str, Any]], mutes: Sequence[Mapping[str, A
     for mute in mutes:
         words = f"muted: {mute['pattern']} until {_short(mute['until'])} by {mute['by']}: {mute['reason']}"
         console.print(Text(words, style="dim"))
+
+
+def _print_blocks(console: Console, rows: Sequence[Mapping[str, Any]], now: float) -> None:
+    """Name, state and words below each other, so that a name can be copied as a whole."""
+    for row in rows:
+        severity, state, since, name, message, told = _cells(row, now)
+        style = _STYLES[row["state"]]
+        console.print(Text(name, style=style, overflow="fold"))
+        said = Text(f"{message}\nseverity {severity}, {state}; since {since}; told: {told}")
+        console.print(Padding(said, (0, 0, 0, 4)))
 
 
 def print_one(row: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> None:
@@ -50,13 +65,15 @@ def print_steps(steps: Sequence[Mapping[str, Any]]) -> None:
     if not steps:
         console.print("nothing happened")
         return
-    with_alert = any("alert" in step for step in steps)
+    narrow = console.width < _WIDE
+    with_alert = not narrow and any("alert" in step for step in steps)
     table = Table(
         "time (UTC)", *(["alert"] if with_alert else []), "step", "", box=SIMPLE, padding=(0, 1), pad_edge=False
     )
     for step in steps:
         name = [Text(step.get("alert", ""))] if with_alert else []
-        table.add_row(Text(_short(step["at"])), *name, Text(step["step"]), Text(step["text"]))
+        words = "\n".join(filter(None, [step.get("alert", "") if narrow else "", step["text"]]))
+        table.add_row(Text(_short(step["at"])), *name, Text(step["step"]), Text(words, overflow="fold"))
     console.print(table)
     console.print(plural(len(steps), "step"), style="dim")
 
@@ -86,4 +103,4 @@ def _short(iso: str) -> str:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)

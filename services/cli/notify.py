@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from services.cli.daemons import config_option
+
+if TYPE_CHECKING:
+    from services.core.metrics.spool import Spool
+    from services.core.settings import Settings
 
 EPILOG = """\b
 Examples:
@@ -29,7 +34,6 @@ def notify(config: Path) -> None:
     from services.core.errors import BadSettings, ServiceError
     from services.core.lockfile import locked
     from services.core.log import set_up_logging
-    from services.core.metrics.spool import open_spool
     from services.core.settings import load_settings
 
     settings = load_settings(config)
@@ -42,7 +46,24 @@ def notify(config: Path) -> None:
         stack.enter_context(daemon.running())
         if not stack.enter_context(locked(settings.state_dir / ".notify.lock")):
             raise ServiceError(f"another `nightferry notify` works on {settings.state_dir}")
-        spool = open_spool(settings)
+        spool = _spool_or_none(settings, stack)
         stack.callback(spool.close)
         spool.write("daemon_start", {"started": True}, {"daemon": "notify"})
         Notifier(daemon, settings, settings.alerts, spool, config).run()
+
+
+def _spool_or_none(settings: Settings, stack: contextlib.ExitStack) -> Spool:
+    """The metrics spool; in its place one that nobody reads when it cannot be opened: that is what people must hear."""
+    import sqlite3
+    import tempfile
+
+    from services.core.log import get_logger
+    from services.core.metrics.spool import Spool, open_spool
+
+    try:
+        return open_spool(settings)
+    except (OSError, sqlite3.Error) as error:
+        get_logger().error("no metrics until the next start", path=str(settings.metrics_spool), reason=str(error))
+        memory = Path("/dev/shm")  # every disk may be full
+        directory = stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None))
+        return Spool(Path(directory) / "metrics.sqlite", settings.site, keep_points=10_000)

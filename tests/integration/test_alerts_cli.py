@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from services.alerts.rounds import decide_round
+from services.cli.alerts import whoever
 from services.cli.main import cli
 from services.core.settings import load_settings
 from tests.desk import Desk
@@ -50,6 +51,14 @@ def test_list_shows_what_waits_for_a_person_and_says_so_with_its_exit_code(desk:
     desk.resolved("disk:archive")
     assert len(records(run("list", "--json"))) == 1
     assert [row["state"] for row in records(run("list", "--all", "--json"))] == ["raised", "resolved"]
+
+
+def test_a_name_stays_whole_on_80_columns(desk: Desk, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "housekeeping:roe1:HK_temp_bottom_CCD1:envelope"
+    desk.raised(name, severity=1)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert name in run("list").stdout.splitlines()
+    assert any(line.strip().endswith(name) for line in run("history").stdout.splitlines())
 
 
 def test_ack_by_name_pattern_and_all(desk: Desk, run: Run) -> None:
@@ -133,6 +142,24 @@ def test_test_sends_through_every_channel_and_says_what_each_answered(
     assert silent.return_value == 3
     assert [r["answer"] for r in records(silent)] == ["unreachable", "sent"]
     assert "nobody is called" in str(run("test", "--person", "zoe").exception.format_message())  # type: ignore[union-attr]
+
+
+def test_who_calls_by_sudo_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the service may write the ledger, so people come by `sudo -u nightferry`: the audit names them."""
+    monkeypatch.setenv("SUDO_USER", "anna")
+    assert (whoever(None), whoever("ben")) == ("anna", "ben")
+
+
+def test_the_command_in_a_message_works_as_it_is_typed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without -c it is the settings file that the units of systemd name; where there is none, that is said."""
+    desk.write()
+    monkeypatch.delenv("NIGHTFERRY_CONFIG", raising=False)
+    monkeypatch.setattr("services.cli.daemons.SITE_FILE", desk.root / "none.yaml")
+    result = CliRunner().invoke(cli, ["alerts", "ack", "disk:archive"])
+    assert result.exit_code == 2 and "Missing option '-c'" in result.output
+    monkeypatch.setattr("services.cli.daemons.SITE_FILE", desk.file)
+    result = CliRunner().invoke(cli, ["alerts", "ack", "disk:archive"], standalone_mode=False)
+    assert result.return_value == 1 and "no open alert is called disk:archive" in result.output
 
 
 def test_config_check_remarks_what_may_not_be_meant(desk: Desk) -> None:

@@ -84,7 +84,7 @@ def test_killed_in_mid_alert_nobody_is_told_twice_and_the_rest_goes_on(
 def test_killed_between_sending_and_writing_it_down_a_message_goes_out_at_most_once_more(
     desk_of: MakeDesk, smtp: SmtpServer
 ) -> None:
-    desk = desk_of(send_timeout_s=0.5)
+    desk = desk_of()
     desk.raised("disk:archive", severity=1)
     desk.start()
     desk.wait(lambda: desk.settled() and len(smtp.mails) == 1, "the mail")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from services.alerts.channels.apprise_channel import mistake_in_url, send_by_apprise
-from services.alerts.channels.errors import ChannelRefused
+from services.alerts.channels.errors import ChannelUnreachable
 from services.alerts.channels.smstools import missing_directories, send_by_smstools
 from services.alerts.message import Message
 from services.core.alert_settings import Channel
@@ -41,8 +41,8 @@ def send(channel: Channel, kind: str, address: str, message: Message, timeout_s:
         return
     try:
         url = channel.url.read() if channel.url is not None else ""
-    except BadSettings as error:
-        raise ChannelRefused(str(error)) from None
+    except BadSettings as error:  # its file is being written anew, its disk is away: the message can wait for it
+        raise ChannelUnreachable(str(error)) from None
     send_by_apprise(url, kind, address, message, timeout_s)
 
 

@@ -45,14 +45,14 @@ def send_by_smstools(spool: Path, address: str, message: Message, timeout_s: flo
     Raises
     ------
     ChannelRefused
-        smsd or the network said no to the message or its receiver, or the spool is not set up.
+        smsd or the network said no to the message or its receiver.
     ChannelUnreachable
         No modem began with the message within two thirds of `timeout_s` seconds: it has been taken back. Or a modem
-        has begun and has not ended in time, or could not send it.
+        has begun and has not ended in time, or could not send it. Or the spool is not there.
     """
     missing = [str(path) for path in missing_directories(spool)]
     if missing:
-        raise ChannelRefused(f"smstools: expected directories that we may write to: {', '.join(missing)}")
+        raise ChannelUnreachable(f"smstools: expected directories that we may write to: {', '.join(missing)}")
     if not re.fullmatch(r"\+?\d{5,15}", address):
         raise ChannelRefused("the person's address is no phone number")
     name = f"nightferry-{hashlib.sha256(message.key.encode()).hexdigest()[:24] if message.key else uuid.uuid4().hex}"

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from services.core.errors import IllegalMove
 from services.core.ledger.alert_schema import alerts
+from services.core.ledger.alert_words import name_of, plain, storable
 from services.core.ledger.rows import insert_new
 from services.core.ledger.states import record
 
@@ -77,8 +78,8 @@ def raise_alert(
         What a message shows beside its words, as JSON: `value`, `limit`, `unit`, `parameter`, `source`, and `trend`,
         a list of `[seconds since 1970, value]` of the last hour.
     """
-    name = alert[:200]
-    fields = {"severity": severity, "message": message, "details": dict(details or {}), "updated_at": now}
+    name, message = name_of(alert), plain(message)
+    fields = {"severity": severity, "message": message, "details": storable(details or {}), "updated_at": now}
     known = _row(conn, name)
     if known is None:
         first = {"alert": name, "open": True, "raised_at": now, "episode": 1, "raises": [now]}
@@ -110,12 +111,21 @@ def _next_episode(known: Row, now: float) -> dict[str, Any]:
     return fields if known.flapping is not None else {**fields, "acked_at": None, "acked_by": None}
 
 
-def resolve_alert(conn: Connection, alert: str, now: float) -> bool:
-    """The condition is over; False when the alert was not open."""
-    known = _row(conn, alert[:200])
+def resolve_alert(
+    conn: Connection, alert: str, now: float, message: str | None = None, details: Mapping[str, Any] | None = None
+) -> bool:
+    """The condition is over; False when the alert was not open.
+
+    `message` and `details` say how things are now; without them the alert goes on saying what it was about.
+    """
+    known = _row(conn, name_of(alert))
     if known is None or not known.open:
         return False
-    over = {"open": False, "updated_at": now, "resolved_at": now}
+    over: dict[str, Any] = {"open": False, "updated_at": now, "resolved_at": now}
+    if message is not None:
+        over["message"] = plain(message)
+    if details is not None:
+        over["details"] = storable({**(known.details or {}), **details})
     conn.execute(update(alerts).where(alerts.c.alert == known.alert).values(**over))
     note(conn, known.alert, "resolved", now, came_from=state_of(known), seconds=_since(known.raised_at, now))
     return True
@@ -123,7 +133,7 @@ def resolve_alert(conn: Connection, alert: str, now: float) -> bool:
 
 def acknowledge(conn: Connection, alert: str, now: float, by: str, reason: str | None = None) -> bool:
     """A person has seen it: no repeat and no escalation any more; False when there is nothing to acknowledge."""
-    known = _row(conn, alert[:200])
+    known = _row(conn, name_of(alert))
     if known is None or known.acked_at is not None or not (known.open or known.flapping is not None):
         return False
     since = _since(known.raised_at, now)

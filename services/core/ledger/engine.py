@@ -17,6 +17,13 @@ from services.core.settings import LedgerSettings
 
 HEAD: Final = "0004"  # the newest file in core/migrations/versions
 READING: Final = "nightferry_reading"
+# A server that went without a word (its host lost power, a firewall forgot us) is noticed in two minutes, not hours.
+_KEEPALIVE: Final = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+    "tcp_user_timeout": 90_000,
+}
 _MIGRATION_LOCK: Final = 7_264_103  # an arbitrary number of our own for pg_advisory_xact_lock
 
 
@@ -77,7 +84,7 @@ def open_ledger(settings: LedgerSettings) -> Ledger:
         url = url.set(drivername="postgresql+psycopg")
         if settings.password is not None:
             url = url.set(password=settings.password.read())
-        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10, **_KEEPALIVE})
     ledger = Ledger(engine)
     try:
         if _version(engine) != HEAD:

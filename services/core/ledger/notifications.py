@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, delete, func, or_, select, text, update
@@ -11,6 +11,8 @@ from services.core.ledger.alert_schema import alerts, mutes, notifications, tell
 from services.core.ledger.rows import insert_new
 
 _DECIDING: Final = 7_264_104  # an arbitrary number of our own for pg_advisory_xact_lock
+
+_ORPHANED_S: Final = 600.0  # after this time anybody may say that a person cannot be reached
 
 
 def lock_decisions(conn: Connection) -> None:
@@ -33,20 +35,24 @@ def make(
     return bool(insert_new(conn, notifications, [{**fields, **row}]))
 
 
-def claim(conn: Connection, kind: str, sender: str, now: float, lease_s: float, limit: int) -> Sequence[Row]:
+def claim(
+    conn: Connection, kind: str, sender: str, now: float, lease_s: float, limit: int, people: Collection[str]
+) -> Sequence[Row]:
     """Messages of a kind to send now, the oldest first; each is the caller's own for `lease_s` seconds.
 
     A person gets one after the other: none overtakes the one before it. A message whose lease ran out is claimed again:
-    its sender died, and may or may not have sent it.
+    its sender died, and may or may not have sent it. `people` are those whom the caller can reach. Messages to others
+    are another host's, which may have newer settings, and the caller's when nobody has taken them for a while.
     """
     table = notifications
+    ours = table.c.person.in_(people) | (table.c.created_at < now - _ORPHANED_S)
     busy = select(table.c.person).where((table.c.kind == kind) & (table.c.state == "sending"))
     busy = busy.where(table.c.lease_until >= now)
     due = or_(
         and_(table.c.state == "waiting", table.c.not_before <= now),
         and_(table.c.state == "sending", table.c.lease_until < now),
     )
-    query = select(table.c.key, table.c.person).where(due & (table.c.kind == kind) & table.c.person.not_in(busy))
+    query = select(table.c.key, table.c.person).where(due & ours & (table.c.kind == kind) & table.c.person.not_in(busy))
     first: dict[str, str] = {}
     for key, person in conn.execute(query.order_by(table.c.created_at, table.c.key)):
         first.setdefault(person, key)
@@ -75,6 +81,12 @@ def waiting(conn: Connection) -> Sequence[Row]:
     """Messages that wait, the oldest first."""
     query = select(notifications).where(notifications.c.state == "waiting")
     return conn.execute(query.order_by(notifications.c.created_at, notifications.c.key)).all()
+
+
+def hurry(conn: Connection, latest: float, now: float) -> None:
+    """Let nothing wait beyond a time: what does was written before the clock was set back."""
+    late = (notifications.c.state == "waiting") & (notifications.c.not_before > latest)
+    conn.execute(update(notifications).where(late).values(not_before=now))
 
 
 def overdue(conn: Connection, now: float) -> bool:

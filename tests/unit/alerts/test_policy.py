@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from services.alerts.body import body_of
 from services.alerts.policy import decide
+from services.alerts.situation import Condition, Need, Planned
 from tests.unit.alerts.world import World, settings_of
 
 
@@ -141,6 +143,24 @@ def test_severity_two_is_repeated_even_while_it_flaps() -> None:
         world.resolved("clock:offset")
         sent += world.run(30)
     assert sent.count("repeat anna sms 1") == 11  # an hour, every five minutes
+
+
+def test_what_has_flapped_and_is_over_is_not_repeated_while_it_calms_down() -> None:
+    world = World(settings_of(group_s=0, repeat_s={2: 300}, escalate_after_s=100_000))
+    for _ in range(5):
+        world.raised("queue:notifications:mail", 2)
+        world.run(10)
+        world.resolved("queue:notifications:mail")
+        world.run(10)
+    assert world.run(3600) == ["resolved anna mail 1", "resolved anna sms 1"]
+
+
+def test_what_flaps_is_never_told_as_over_because_it_is_away_for_the_moment() -> None:
+    condition = Condition("clock:offset", 2, "the clock is off", open=False, raised_at=1.0, episode=3, resolved_at=2.0)
+    for what, over in (("flapping", None), ("escalated", None), ("resolved", 2.0)):
+        need = Need(condition, 1, what, what, "anna", ("mail",), 1.0)  # type: ignore[arg-type]
+        (document,) = body_of(Planned(what, "anna", "mail", (need,)), settings_of())["alerts"]  # type: ignore[arg-type]
+        assert document["resolved_at"] == over
 
 
 def test_what_gets_worse_in_mid_alert_is_an_sms_at_once_and_not_acknowledged_any_more() -> None:

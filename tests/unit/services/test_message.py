@@ -162,10 +162,38 @@ def test_any_of_many_trends_can_be_drawn(values: list[float], limit: float | Non
     draw(values, limit, bands)
 
 
+def test_a_rate_or_a_silence_is_no_value_of_the_plot() -> None:
+    """The trend is in the parameter's unit, also where the limit that tripped is in another one."""
+    rate = facts_of(a_view(value=23.1, limit=3.0, unit="degC/min", trend_unit="degC", trend=[[NOW, -75.0]]))
+    assert rate.reading == "23.1 degC/min (limit 3 degC/min)" and (rate.trend_unit, rate.tripped) == ("degC", None)
+    high = facts_of(a_view(value=-75.0, limit=-90.0, unit="degC", trend_unit="degC", trend=[[NOW, -75.0]]))
+    assert (high.trend_unit, high.tripped) == ("degC", -90.0)
+
+
+def test_what_is_no_parameter_is_told_by_a_name_that_says_who() -> None:
+    silent = a_view("housekeeping:roe1:*:stale", value=120.2, limit=120.0, unit="s", source="roe1", parameter="*")
+    message = compose("raised", "anna", [silent], "lasilla", "https://g.example/d/x", NOW)
+    assert "raised: roe1 120.2 s (limit 120 s)" in message.subject and "ALERT: roe1 120.2 s" in message.sms
+    assert "var-source=roe1" in message.text and "var-parameter" not in message.text
+    beat = AlertView(
+        "heartbeat:summit:silent",
+        2,
+        "summit has been silent for 104 s",
+        NOW,
+        1,
+        {"value": 104.0, "limit": 40.0, "unit": "s"},
+    )
+    message = compose("raised", "anna", [beat], "lasilla", None, NOW)
+    assert message.subject.endswith("raised: summit has been silent for 104 s")
+    assert "ALERT: heartbeat:summit:silent 104 s limit 40 s" in message.sms
+
+
 def test_a_site_may_put_its_own_template_in_place_of_one_of_ours(tmp_path: Path) -> None:
     (tmp_path / "subject.txt").write_text("$site/$what: $headline costs $$5")
-    message = compose("raised", "anna", [a_view(value=1)], "lasilla", None, NOW, load_templates(tmp_path))
-    assert message.subject == "lasilla/raised: housekeeping:vison:CCD1_T:high 1 costs $5"
+    message = compose(
+        "raised", "anna", [a_view(value=1, parameter="CCD1_T")], "lasilla", None, NOW, load_templates(tmp_path)
+    )
+    assert message.subject == "lasilla/raised: CCD1_T 1 costs $5"
     assert "Acknowledge: nightferry alerts ack" in message.text
 
 
