@@ -19,6 +19,7 @@ from services.core.ledger.alert_schema import notifications
 from services.core.ledger.alerts import raise_alert, resolve_alert
 from services.core.ledger.engine import Ledger, open_ledger
 from services.core.settings import LedgerSettings
+from tests.ledgers import lay_sqlite
 
 PEOPLE = {
     "anna": {"mail": "anna@example.org", "sms": "+56911111111"},
@@ -36,7 +37,7 @@ class Desk:
         self.root = root
         self.state = root / "state"
         self.file = root / "desk.yaml"
-        self.url = ledger_url or f"sqlite:///{root}/ledger.sqlite"
+        self.url = ledger_url or lay_sqlite(root / "ledger.sqlite")
         self.processes: list[subprocess.Popen[bytes]] = []
         for name, url in (("smtp", mail_url), ("twilio", sms_url)):
             (root / f"{name}.url").write_text(url)

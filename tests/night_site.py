@@ -38,8 +38,8 @@ NIGHT = "20260115"
 class NightSite:
     """Both hosts with a night key, and their parts called by hand."""
 
-    def __init__(self, root: Path) -> None:
-        self.site = Site(root)
+    def __init__(self, root: Path, **options: Any) -> None:
+        self.site = Site(root, **options)
         self.root = root
         self.camera, self.centre, self.state = self.site.camera, self.site.centre, self.site.state
         self.state.mkdir(exist_ok=True)

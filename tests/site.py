@@ -20,6 +20,7 @@ from services.core.ledger.alert_schema import alerts
 from services.core.ledger.engine import Ledger, open_ledger
 from services.core.ledger.schema import frames
 from services.core.settings import load_settings
+from tests.ledgers import lay_sqlite
 
 TINY = NightOptions(
     seed=5,
@@ -61,6 +62,9 @@ class Site:
         self.state = root / "state"
         for directory in (self.camera, self.centre):
             directory.mkdir(parents=True)
+        lay_sqlite(self.state / "ledger.sqlite")
+        if centre_ledger is None:
+            lay_sqlite(self.centre / "state" / "ledger.sqlite")
         self.write("summit", self._summit(watch, routes or {"centre": {}}))
         self.write("centre", self._centre(redis_url, centre_ledger, receive or {}))
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}

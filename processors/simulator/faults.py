@@ -15,7 +15,7 @@ from processors.errors import ProcessorError
 HOUSEKEEPING: Final = {
     "step": "a parameter jumps `by` so much, and back at the end",
     "drift": "a parameter drifts away, `by` so much at the end of the first half, and back in the second",
-    "flap": "a parameter goes up and down between `value` - `by` and `value` + `by`, `every` so many seconds; about what it was",
+    "flap": "a parameter goes between `value` (what it was) - `by` and + `by`, `every` so many seconds",
     "stuck": "a parameter keeps the value it had",
     "railed": "a sensor is at the end of its converter: `value` (-273.15)",
     "nan": "a parameter is no number",

@@ -26,15 +26,15 @@ def config() -> None:
 def check(file: Path, as_json: bool) -> int:
     """Check a settings file, and print every mistake at once.
 
-    Looks at the file itself, at the secrets and keys it names, at the instrument files, at the ledger's place and at
-    the channels of alerts. Exits with 2 when there is a mistake. A remark is of something that is allowed, and may not
-    be meant.
+    Looks at the file itself, at the secrets and keys it names, at the instrument files, at the ledger's place, at the
+    sources and limits of housekeeping, and at the channels of alerts. Exits with 2 when there is a mistake. A remark is
+    of something that is allowed, and may not be meant.
     """
-    from services.core.inspection import mistakes_of
+    from services.core.inspection import mistakes_of, open_secrets
 
     mistakes = mistakes_of(file)
-    more, remarks = _of_alerts(file)
-    mistakes += more
+    more, remarks = _of_daemons(file)
+    mistakes, remarks = mistakes + more, open_secrets(file) + remarks
     if as_json:
         emit({"file": str(file), "ok": not mistakes, "mistakes": list(mistakes), "remarks": list(remarks)})
     else:
@@ -46,16 +46,22 @@ def check(file: Path, as_json: bool) -> int:
     return BadSettings.exit_code if mistakes else 0
 
 
-def _of_alerts(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Mistakes and remarks on alerts; nothing when the file itself is not good yet."""
+def _of_daemons(file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Mistakes and remarks on alerts and on housekeeping; nothing when the file itself is not good yet."""
     from services.alerts.inspection import mistakes_in_alerts, remarks_on_alerts
     from services.core.settings import load_settings
+    from services.housekeeping.inspection import mistakes_in_limits, remarks_on_limits
 
     try:
-        alerts = load_settings(file).alerts
+        settings = load_settings(file)
     except BadSettings:
         return (), ()
-    if alerts is None:
-        return (), ()
-    mistakes, remarks = mistakes_in_alerts(alerts), remarks_on_alerts(alerts)
+    mistakes: list[str] = []
+    remarks: list[str] = []
+    if settings.housekeep is not None:
+        mistakes += mistakes_in_limits(settings.housekeep)
+        remarks += remarks_on_limits(settings.housekeep)
+    if settings.alerts is not None:
+        mistakes += mistakes_in_alerts(settings.alerts)
+        remarks += remarks_on_alerts(settings.alerts)
     return tuple(f"{file}: {line}" for line in mistakes), tuple(f"{file}: {line}" for line in remarks)

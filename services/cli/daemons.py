@@ -31,15 +31,27 @@ Examples:
 
 Body = Callable[["Daemon", "Settings", "Ledger", "Spool"], None]
 
+# Where the units of systemd look too: a command of a message ("nightferry alerts ack …") works as it is typed.
+SITE_FILE = Path("/etc/nightferry/site.yaml")
+
+
+def _given_or_of_the_site(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path:
+    if value is not None:
+        return value
+    if SITE_FILE.is_file():
+        return SITE_FILE
+    raise click.MissingParameter(ctx=context, param=parameter)
+
+
 config_option = click.option(
     "-c",
     "--config",
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
+    callback=_given_or_of_the_site,
     envvar="NIGHTFERRY_CONFIG",
     show_envvar=True,
-    help="Settings of this host (YAML); `nightferry config check FILE` checks them.",
+    help=f"Settings of this host (YAML); `nightferry config check FILE` checks them. Without: {SITE_FILE}.",
 )
 
 

@@ -28,7 +28,8 @@ While it plays, from another terminal:
 )
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Which simulated night.")
 @click.option("--pace", type=click.FloatRange(min=0), default=0.1, show_default=True, help="Pause between frames (s).")
-@click.option("--timeout", type=click.FloatRange(min=1), default=240.0, show_default=True, help="Give up after (s).")
+@click.option("--timeout", type=click.FloatRange(min=1), default=240.0, show_default=True,
+              help="Give up after (s); the pauses come on top.")  # fmt: skip
 @click.option("--redis-url", default=None, help="A Redis of yours; otherwise a private one is started.")
 @click.option("--chaos", is_flag=True, help="Kill every daemon once with SIGKILL while the night goes on.")
 @click.option("--influx", metavar="URL", help="An InfluxDB 1.x that takes the metrics: http://host:port/DATABASE.")

@@ -15,6 +15,7 @@ import click
 from services.cli.common import emit, json_option, say
 from services.cli.daemons import config_option
 from services.core.errors import BadSettings
+from services.core.signals import listen
 
 if TYPE_CHECKING:
     from services.core.ledger.engine import Ledger
@@ -112,14 +113,11 @@ def _choose(ledger: Ledger, instruments: Any, night: str | None) -> str | None:
 def _stop_on_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, so that every wait ends; the handlers of before come back at the end."""
     stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda *_: stop.set())
+    undo = listen((signal.SIGINT, signal.SIGTERM), lambda _: stop.set())
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        undo()
 
 
 class _Bar:

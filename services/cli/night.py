@@ -9,6 +9,7 @@ import click
 
 from services.cli.common import json_option
 from services.cli.daemons import config_option
+from services.cli.night_type import Night
 from services.cli.watching import check_watch, follow, show
 
 EPILOG = """\b
@@ -26,7 +27,7 @@ NEWEST = 80  # exposures that are read for a screen: more lines have few termina
 
 
 @click.command(epilog=EPILOG)
-@click.argument("night", required=False, metavar="[YYYYMMDD]")
+@click.argument("night", type=Night(), required=False, metavar="[YYYYMMDD]")
 @config_option
 @click.option("--watch", "watching", is_flag=True, help="Stay, and draw again what has changed.")
 @click.option("--every", "every_s", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds.")
@@ -46,8 +47,6 @@ def night(night: str | None, config: Path, watching: bool, every_s: float, last:
     check_watch(watching, as_json)
     set_up_logging(LogSettings(level="error", format="console"))
     settings = load_settings(config)
-    if night is not None and not (len(night) == 8 and night.isdecimal()):
-        raise click.BadParameter(f"{night!r}: expected YYYYMMDD", param_hint="[YYYYMMDD]")
     ledger = look_at_ledger(settings.ledger)
     try:
         log = NightWatch(settings, ledger, night, last or (NEWEST if watching and not as_json else None))

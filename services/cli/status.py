@@ -84,6 +84,7 @@ def _heard(conn: Any, settings: Settings, now: float) -> list[dict[str, Any]]:
 
 
 def _forget(settings: Settings, ledger: Ledger, who: str) -> int:
+    from services.core.ledger.alerts import resolve_alert
     from services.core.ledger.engine import now
     from services.core.ledger.heartbeats import forget_heartbeat
     from services.core.process import boot_id
@@ -102,10 +103,20 @@ def _forget(settings: Settings, ledger: Ledger, who: str) -> int:
     if kind in ("site", "host", "receiver") and name:
         with ledger.begin() as conn:
             if forget_heartbeat(conn, row, now(), "a person said so"):
+                for alert in _of_host(conn, name) if kind == "host" else ():
+                    resolve_alert(conn, alert, now())
                 say(f"{who} is missed no more")
                 return 0
     say(f"nobody is known as {who}")
     return 1
+
+
+def _of_host(conn: Any, host: str) -> list[str]:
+    """Open alerts that only this host could end: of one that was taken away, or has another name, nobody would."""
+    from services.core.ledger.alerts import open_alerts
+
+    begins = tuple(f"{about}:{host}{end}" for about in ("daemon", "disk", "clock") for end in (":", "/"))
+    return [row.alert for row in open_alerts(conn) if row.alert.startswith(begins)]
 
 
 def _print(

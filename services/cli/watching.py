@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +34,8 @@ def check_watch(watching: bool, as_json: bool) -> None:
     """Refuse to draw where there is no terminal."""
     if watching and not as_json and not sys.stdout.isatty():
         raise click.UsageError("--watch draws on a terminal; without one use --watch --json, or leave it out")
+    if watching and not as_json and os.environ.get("TERM") in ("dumb", "unknown"):
+        raise click.UsageError("--watch moves the cursor, which TERM=dumb cannot; leave it out, or use --watch --json")
 
 
 def show(as_json: bool, view: V, lines: Lines[V]) -> None:
@@ -61,9 +65,21 @@ def follow(as_json: bool, every_s: float, look: Callable[[], V], lines: Lines[V]
             except ServiceError as error:
                 say(f"nightferry: {error}; trying again")
             sys.stdout.flush()
+            if _nobody_reads():
+                return
             pause.wait(every_s)
     except KeyboardInterrupt:
         return
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of our pipe is gone (`| head -1`): with nothing new to write, no write would tell us."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return any(state & select.POLLERR for _, state in poll.poll(0))
 
 
 _MOVING = frozenset({"now", "age_s", "uptime_s", "oldest_s"})  # what changes by itself is no news

@@ -50,7 +50,9 @@ def hk_lines(view: HousekeepingView, trend: Trend, width: int, height: int | Non
 def _title(view: HousekeepingView, width: int) -> Text:
     clock = dt.datetime.fromtimestamp(view.now, dt.UTC)
     line = cell(f"{view.site}  {view.total} parameters  ", "bold")
-    line.append_text(cell(f"{view.out} out of limits", "bold red") if view.out else cell("all within limits", "green"))
+    good = cell("all were within limits", "yellow") if view.troubles else cell("all within limits", "green")
+    state = cell(f"{view.out} out of limits", "bold red") if view.out else good
+    line.append_text(state if view.total else cell(""))
     line.append(f"  {clock:%H:%M:%S} UT", style="bold")
     line.truncate(width, overflow="ellipsis")
     return line

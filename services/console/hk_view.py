@@ -104,7 +104,7 @@ class HousekeepingWatch:
         everything = [line_of(last, conditions, now) for last in self._last()]
         chosen = [line for line in everything if matches(line, self._patterns) and (line.bad or not self._only_out)]
         out = sum(line.bad for line in everything)
-        return HousekeepingView(self._settings.site, now, sorted(chosen, key=_order), len(everything), out, troubles)
+        return HousekeepingView(self._settings.site, now, sorted(chosen, key=order), len(everything), out, troubles)
 
     def trend(self, line: ParameterLine) -> list[float]:
         """The last hour of a parameter in `BINS` means, NaN where there is nothing; read again when it has gone on."""
@@ -196,6 +196,7 @@ def binned(times: Times, values: Values, end_ns: int) -> list[float]:
         return [float(each) for each in np.where(count > 0, total / np.maximum(count, 1), math.nan)]
 
 
-def _order(line: ParameterLine) -> tuple[int, str, str]:
-    rank = _RANKS.get(line.verdict, 1 if line.conditions else 2)
+def order(line: ParameterLine) -> tuple[int, str, str]:
+    """Out of limits first; what no limit is asked of last, where a small screen has no room any more."""
+    rank = _RANKS.get(line.verdict, 1 if line.conditions else 3 if line.verdict == "unknown" else 2)
     return rank, line.source, line.parameter

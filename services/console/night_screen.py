@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Final
 
 from rich.text import Text
@@ -42,23 +41,26 @@ def night_lines(view: NightView, width: int, height: int | None = None) -> list[
         more = len(alerts) - max(2, height // 4) + 1
         alerts = [*alerts[: max(2, height // 4) - 1], cell(f"… and {more} more alerts", "red")]
     room = None if height is None else height - len(head) - len(alerts) - len(below) - 2
-    return [*head, *alerts, *_log(view.exposures, width, room), *([cell("")] if below else []), *below]
+    return [*head, *alerts, *_log(view, width, room), *([cell("")] if below else []), *below]
 
 
 def _title(view: NightView, width: int) -> Text:
     clock = dt.datetime.fromtimestamp(view.now, dt.UTC)
     states = ", ".join(f"{count} {state}" for state, count in view.frames.items())
-    night = f"night {view.night}" if view.night else "no night yet"
-    line = cell(f"{view.site}  {night}  {view.total} exposures  {clock:%H:%M:%S} UT", "bold")
+    exposures = f"{view.total} exposure{'' if view.total == 1 else 's'}"
+    line = cell(f"{view.site}  {view.night or 'no night yet'}  {exposures}  {clock:%H:%M:%S} UT", "bold")
     line.append_text(cell(f"  frames: {states}" if states else ""))
     line.truncate(width, overflow="ellipsis")
     return line
 
 
-def _log(exposures: Sequence[Exposure], width: int, room: int | None) -> list[Text]:
+def _log(view: NightView, width: int, room: int | None) -> list[Text]:
+    exposures = view.exposures
     shown = exposures if room is None else exposures[len(exposures) - max(0, room - 1) :]
     if not exposures:
-        return [cell("no exposures yet", "dim")]
+        other = view.newest not in (None, view.night)
+        said = f"no exposures of this night; the newest on record is {view.newest}" if other else "no exposures yet"
+        return [cell(said, "dim")]
     several = len({exposure.instrument for exposure in exposures}) > 1
     keep = [index for index, column in enumerate(_COLUMNS) if several or column.title != "instrument"]
     rows = [_row(exposure) for exposure in shown]
@@ -100,7 +102,7 @@ def _alerts(view: NightView, width: int) -> list[Text]:
     lines = [cell(f"! {trouble}", "bold red") for trouble in view.troubles]
     for alert in view.alerts:
         known = f", {alert.acked_by} looks at it" if alert.acked_by else ""
-        words = f"! {alert.alert}: {alert.message} ({lasting(view.now - alert.raised_at)}{known})"
+        words = f"! {lasting(view.now - alert.raised_at)}{known}: {alert.message}  {alert.alert}"  # the name may be cut
         lines.append(cell(words, "yellow" if alert.acked_by or alert.severity < 2 else "bold red"))
     for line in lines:
         line.truncate(width, overflow="ellipsis")
@@ -152,7 +154,7 @@ def _queues(view: NightView, width: int) -> list[Text]:
 
 def _daemons(view: NightView, width: int) -> list[Text]:
     if not view.daemons:
-        return []
+        return [cell("no daemon runs on this host", "yellow")]
     columns = (
         Column("daemon"),
         Column("state"),

@@ -33,7 +33,10 @@ class AlertLine:
 
 @dataclass(frozen=True)
 class NightView:
-    """What there is to see at one moment; `exposures` are the newest of `total`, in the order of time."""
+    """What there is to see at one moment; `exposures` are the newest of `total`, in the order of time.
+
+    `newest` is the newest night on record, where the one that was asked for has nothing.
+    """
 
     site: str
     night: str | None
@@ -46,6 +49,7 @@ class NightView:
     alerts: Sequence[AlertLine]
     daemons: Sequence[DaemonLine]
     troubles: Sequence[str] = ()
+    newest: str | None = None
 
     @property
     def bad(self) -> bool:
@@ -78,6 +82,7 @@ class NightWatch:
         self._reader = NightReader(production)
         self._seen_event = -1
         self._shown: tuple[str | None, list[FrameLine], int, dict[str, int]] = (None, [], 0, {})
+        self._newest: str | None = None
         self._routes: list[RouteLine] = []
 
     def look(self, now: float) -> NightView:
@@ -95,6 +100,7 @@ class NightWatch:
                 night = self._night or newest_night(conn)
                 frames, total = self._reader.read(conn, night, self._last) if night else ([], 0)
                 self._shown = (night, frames, total, summarise(conn, night)["frames"])
+                self._newest = None if total else newest_night(conn)
             alerts = [
                 AlertLine(row.alert, row.severity, row.message, row.raised_at, row.acked_by)
                 for row in open_alerts(conn)
@@ -116,4 +122,5 @@ class NightWatch:
             alerts=alerts,
             daemons=daemons_of(self._settings, now),
             troubles=[self._redis.trouble] if self._redis.trouble else [],
+            newest=self._newest,
         )

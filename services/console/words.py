@@ -75,4 +75,7 @@ def _edge(values: Sequence[float], index: int, width: int) -> int:
 
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if math.isfinite(value)]
-    return sum(value / len(known) for value in known) if known else math.nan
+    if not known:
+        return math.nan
+    # Rounding must not carry it beyond the largest number there is.
+    return max(min(known), min(max(known), sum(value / len(known) for value in known)))

@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 from services.core.log import get_logger
 from services.core.pulse import Pulse
+from services.core.signals import listen
 
 
 def sd_notify(message: str) -> bool:
@@ -94,7 +94,7 @@ class Daemon:
         self.beat()
         self.log.info("ready", pid=os.getpid())
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
             self.reload.set()
         else:
@@ -105,8 +105,8 @@ class Daemon:
     @contextlib.contextmanager
     def running(self) -> Iterator[Daemon]:
         """Signals on, and the last words on the way out."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        # For good: a second SIGTERM must not cut short what is put in order on the way out.
+        listen((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self._on_signal)
         if self._pulse is not None:
             self._pulse.begin()
         ended_by: BaseException | None = None

@@ -40,6 +40,7 @@ def _on_this_host(settings: Settings) -> Iterator[str]:
         for index, directory in enumerate(settings.watch.dirs):
             if not directory.is_dir():
                 yield f"watch.dirs.{index}: expected an existing directory, got {directory}"
+    yield from _housekeeping(settings)
     yield from _keys(settings)
     yield from _conditions(settings)
     yield from _instruments(settings)
@@ -70,6 +71,19 @@ def _keys(settings: Settings) -> Iterator[str]:
             load_public(path)
         except BadDocument as error:
             yield f"receive.night_keys.{site}: {error} (give the .pub file of the telescope's keygen)"
+
+
+def open_secrets(file: Path) -> tuple[str, ...]:
+    """A line for every file with a secret that any user of this host can read; none where the settings are not good."""
+    try:
+        settings = load_settings(file)
+    except BadSettings:
+        return ()
+    return tuple(
+        f"{file}: {place}: any user of this host can read {secret.file}: chmod 600, and the service's user as owner"
+        for place, secret in _secrets(settings)
+        if secret.file is not None and secret.file.is_file() and secret.file.stat().st_mode & 0o007
+    )
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:

@@ -18,7 +18,7 @@ class DemoOptions:
     pace_s : float
         Seconds between two frames on the camera's disk.
     timeout_s : float
-        When to give up waiting for the night to end.
+        When to give up waiting for the night to end; the pauses between frames come on top.
     chaos : bool
         Kill every daemon once with SIGKILL while the night goes on.
     influx : str or None
@@ -34,3 +34,7 @@ class DemoOptions:
     redis_url: str | None = None
     chaos: bool = False
     influx: str | None = None
+
+    def patience_s(self, frames: int) -> float:
+        """When to give up a night of so many frames: a slow camera is no fault of the chain."""
+        return self.timeout_s + frames * self.pace_s

@@ -152,6 +152,7 @@ class _Night:
         camera.thread.start()
         victims = [unit.name for unit in self._supervisor.units] if self._options.chaos else []
         started, through_at = time.monotonic(), float("inf")
+        patience_s = self._options.patience_s(camera.expected)
         try:
             with Progress(camera.expected, say) as progress:
                 while True:
@@ -163,8 +164,8 @@ class _Night:
                             return
                     if camera.error is not None:
                         raise OSError(f"the camera failed: {camera.error}") from camera.error
-                    if now - started > self._options.timeout_s:
-                        progress.note(f"gave up after {self._options.timeout_s:.0f} s")
+                    if now - started > patience_s:
+                        progress.note(f"gave up after {patience_s:.0f} s")
                         return
                     if victims and _due(counts, camera.expected, len(victims), len(self._supervisor.units)):
                         progress.note(f"SIGKILL to {victims[0]}")

@@ -47,7 +47,8 @@ LIMITS: Final[dict[str, Any]] = {
 
 def housekeep_section(layout: Layout) -> dict[str, Any]:
     """The housekeeper's part of the telescope's settings."""
-    source = {"kind": "vison", "dir": str(layout.camera / "hk"), "units": _UNITS}
+    # The night that is played lies months in the past, and its alerts are told all the same: past_s.
+    source = {"kind": "vison", "dir": str(layout.camera / "hk"), "units": _UNITS, "past_s": None}
     return {"sources": {SOURCE: source}, "limits": str(layout.limits), "poll_s": 0.3, "keep_s": 86_400.0}
 
 

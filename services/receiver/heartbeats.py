@@ -20,7 +20,7 @@ from services.core.ledger.engine import Ledger, now
 from services.core.ledger.heartbeats import hear_site, listen, refuse_heartbeat
 from services.core.log import get_logger
 from transfer.errors import BadDocument, Corrupt
-from transfer.heartbeat import MAX_BYTES, SUFFIX, Heartbeat, open_heartbeat, plain, site_of
+from transfer.heartbeat import MAX_BYTES, SUFFIX, Heartbeat, file_name, open_heartbeat, plain, site_of
 from transfer.inbox import open_regular, set_aside
 from transfer.signature import load_public
 
@@ -39,6 +39,7 @@ class Heartbeats:
         self._quarantine = root / "quarantine"
         self._ledger = ledger
         self._keys = dict(keys)
+        self._sites = set(keys)
         self._stop = stop
         self._poll_s = poll_s
         self._listened = float("-inf")
@@ -73,11 +74,15 @@ class Heartbeats:
             with self._ledger.begin() as conn:
                 listen(conn, f"listener:{socket.gethostname()}", at)
             self._listened = time.monotonic()
+        # Those that were believed before come first: a flood of others does not make their sites silent.
+        known = [self._inbox / file_name(site) for site in sorted(self._sites)]
+        others = (path for path in self._inbox.glob(f"*{SUFFIX}") if path not in known)
         believed = []
-        for path in itertools.islice(self._inbox.glob(f"*{SUFFIX}"), _AT_ONCE):
+        for path in itertools.chain(known, itertools.islice(others, _AT_ONCE)):
             heartbeat = self._take(path, at)
             if heartbeat is not None:
                 believed.append(heartbeat)
+                self._sites.add(heartbeat.site)
         return believed
 
     def _take(self, path: Path, at: float) -> Heartbeat | None:

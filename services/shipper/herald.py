@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -33,6 +34,7 @@ from transfer.status import ReceiverStatus
 
 _STUCK_S: Final = 900.0  # a message that has not gone for so long does not reach anybody
 _TRIED_S: Final = 30.0
+_AWAY_S: Final = 120.0  # a notify daemon that is started again is away for less, and nobody else need tell for it
 _NUMBERS: Final = threading.Lock()
 
 
@@ -54,7 +56,13 @@ def next_number(path: Path, at: float) -> int:
 
 
 def compose(
-    settings: Settings, number: int, words: Sequence[DaemonWord], alerts: Sequence[Any], stuck: int, at: float
+    settings: Settings,
+    number: int,
+    words: Sequence[DaemonWord],
+    alerts: Sequence[Any],
+    stuck: int,
+    at: float,
+    away_s: float = math.inf,
 ) -> Heartbeat:
     """What is said.
 
@@ -64,9 +72,11 @@ def compose(
         The ledger's open alerts.
     stuck
         Messages that do not reach anybody.
+    away_s
+        For how long the notify daemon has not run, seconds.
     """
     heartbeat = settings.conditions.heartbeat
-    told = any(word.daemon == "notify" and word.state == "running" for word in words)
+    told = _notifies(words) or away_s < _AWAY_S
     grave = [row for row in alerts if row.severity == 2]
     return Heartbeat(
         site=settings.site,
@@ -82,6 +92,10 @@ def compose(
         ),
         tells=told and not stuck and settings.alerts is not None,
     )
+
+
+def _notifies(words: Sequence[DaemonWord]) -> bool:
+    return any(word.daemon == "notify" and word.state == "running" for word in words)
 
 
 def _clean(text: str) -> str:
@@ -107,6 +121,7 @@ class Herald:
         self._called = float("-inf")
         self._tried = float("-inf")
         self._complaint = ""
+        self._notified = time.monotonic()  # when the notify daemon was last seen running
 
     def due(self) -> bool:
         """Whether it is time for one."""
@@ -162,7 +177,10 @@ class Herald:
         with self._ledger.read() as conn:
             alerts, stuck = open_alerts(conn), stuck_messages(conn, at)
         (state / "run").mkdir(parents=True, exist_ok=True)
-        return compose(self._settings, next_number(state / "run" / "heartbeat.number", at), words, alerts, stuck, at)
+        if _notifies(words):
+            self._notified = time.monotonic()
+        number, away_s = next_number(state / "run" / "heartbeat.number", at), time.monotonic() - self._notified
+        return compose(self._settings, number, words, alerts, stuck, at, away_s)
 
     def _key(self) -> Ed25519PrivateKey | None:
         night = self._settings.night

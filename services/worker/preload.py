@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 
 def preload() -> None:
     """Import what jobs use, and run every kernel once, so that it is compiled (or read from its cache)."""
@@ -9,3 +11,4 @@ def preload() -> None:
     from processors.warm_up import warm_up
 
     warm_up()
+    gc.freeze()  # a job's process shares these objects' pages with us as long as no collection touches them

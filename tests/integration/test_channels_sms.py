@@ -152,9 +152,9 @@ def test_the_network_s_answer_decides(smstools: SmsTools, number: int, error: ty
     assert not smstools.modem.sent
 
 
-def test_a_spool_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_message_waits_for_a_spool_that_is_not_there(tmp_path: Path) -> None:
     channel = Channel(kind="sms", smstools=tmp_path / "spool")
-    with pytest.raises(ChannelRefused, match="spool/outgoing"):
+    with pytest.raises(ChannelUnreachable, match="spool/outgoing"):
         send(channel, "sms", PHONE, an_sms())
     assert len(list(mistakes_in_channel(channel))) == 4
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from redis import Redis
 from sqlalchemy import select
 
 from services.core.ledger.schema import calibrations, events, products, qa, tasks
+from tests.night_site import NightSite
 from tests.site import Site
 
 FRAMES = {"bias": 3, "flat": 3, "science": 2}
@@ -25,16 +26,13 @@ def site(
 ) -> Iterator[Site]:
     """A site whose archive holds the night already, and nothing is planned yet; its centre on SQLite or PostgreSQL."""
     ledger = request.getfixturevalue(request.param) if hasattr(request, "param") else None
-    made = Site(tmp_path / "site", redis_url=valkey_url, centre_ledger=ledger)
-    for path in frames:
-        shutil.copy(path, made.camera)
-    for verb in ("watch", "ship", "receive"):
-        made.start(verb)
-    made.wait(lambda: made.count("summit", "shipped") == len(frames), "frames")
-    for verb in ("watch", "ship", "receive"):
-        made.stop(verb)
-    yield made
-    made.close()
+    made = NightSite(tmp_path / "site", redis_url=valkey_url, centre_ledger=ledger)
+    with contextlib.closing(made.site):
+        made.write(frames)
+        made.take_in()
+        made.carry(made.pack())
+        assert made.site.count("centre", "arrived") == len(frames)
+        yield made.site
 
 
 def task_states(site: Site) -> Counter[tuple[str, str]]:

@@ -27,6 +27,24 @@ with daemon.running():
     daemon.beat("leaving")
 """
 
+BUSY = """
+import os, signal, threading, time
+from services.core.daemon import Daemon
+daemon = Daemon("test")
+
+def storm():
+    for _ in range(300):
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.0005)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+with daemon.running():
+    threading.Thread(target=storm).start()
+    while not daemon.stop.is_set():
+        daemon.wake.set()
+        daemon.wait(1.0)
+"""
+
 
 def messages(server: socket.socket, until: str, timeout_s: float = 10.0) -> list[str]:
     server.settimeout(timeout_s)
@@ -67,3 +85,8 @@ def test_pauses_grow_to_their_limit_with_jitter() -> None:
     assert len(set(pauses[10:])) > 10
     backoff.reset()
     assert backoff.next_s() <= 1.0
+
+
+def test_a_signal_that_comes_while_the_loop_holds_the_event_does_not_hang_the_daemon() -> None:
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr

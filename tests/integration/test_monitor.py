@@ -12,11 +12,11 @@ import pytest
 
 from services.core.errors import BadSettings
 from services.core.metrics.ask import Elsewhere
-from services.core.metrics.columns import BadPoints
 from services.core.metrics.drain import Drainer
 from services.core.metrics.drainage import waiting_lines
 from services.core.metrics.influx import post_to
 from services.core.metrics.spool import Spool, SpoolUnwritable
+from services.core.metrics.times import BadPoints
 from services.core.metrics_settings import InfluxSettings
 from services.monitor import Monitor
 from tests.fixtures.influx_server import InfluxServer
@@ -207,3 +207,11 @@ def test_a_server_that_cannot_be_asked_is_a_mistake_in_the_settings(tmp_path: Pa
     path.write_text(SITE.format(name="s", state=tmp_path, influx=server))
     with pytest.raises(BadSettings, match="InfluxDB is needed"):
         Monitor.from_settings(path, elsewhere=True)
+
+
+def test_a_host_and_a_port_are_no_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (("localhost", 8086, "qds"), ("localhost", 8086), ("localhost", "8086", "qds")):
+        with pytest.raises(TypeError, match="where points go stands in the settings"):
+            Monitor(*arguments)
+    assert not list(tmp_path.iterdir())

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from services.conditions.daemons import DaemonFacts, decide, gather, judge
+from services.conditions.base import Finding
+from services.conditions.daemons import DaemonFacts, decide, gather, judge, lasting, measure
 from services.core.condition_settings import DaemonConditions
 from services.core.process import process_facts
-from services.core.pulse import PulseFile, read_pulse, read_pulses
+from services.core.pulse import Pulse, PulseFile, read_pulse, read_pulses
 
 LOOP = """
 import sys, pathlib
@@ -157,3 +158,38 @@ def test_a_run_directory_that_cannot_be_written_stops_no_daemon(tmp_path: Path) 
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
     process.stdout.close()
+
+
+def test_a_daemon_that_is_started_again_within_its_time_wakes_nobody_and_one_that_keeps_dying_does() -> None:
+    seen: dict[str, float] = {}
+    dead = [Finding("daemon:h:watch:dead", "it is dead", 2), Finding("daemon:h:ship:missing", "it was stopped", 2)]
+    assert lasting(dead, seen, 100.0, 60.0, lambda _: False) == []
+    # systemd starts it again
+    assert lasting([], seen, 130.0, 60.0, lambda _: False) == []
+    assert lasting(dead, seen, 165.0, 60.0, lambda _: False) == []
+    assert lasting(dead, seen, 226.0, 60.0, lambda _: False) == dead
+    # a new notify daemon has not seen it for long, but it was told
+    assert lasting(dead, {}, 300.0, 60.0, lambda alert: alert.endswith(":dead")) == dead[:1]
+    loop = [Finding("daemon:h:watch:restarts", "started 7 times", 2), *dead]
+    assert lasting(loop, {}, 300.0, 60.0, lambda _: False) == loop[:1]
+
+
+def test_a_host_that_gets_another_name_still_knows_its_daemons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulse = Pulse(tmp_path, "watch")
+    pulse.begin()
+    monkeypatch.setattr("socket.gethostname", lambda: "other")
+    assert read_pulses(tmp_path) == []
+    pulse.beat("", ready=True)
+    assert [found.host for found in read_pulses(tmp_path)] == ["other"]
+    pulse.end(None)
+
+
+def test_a_daemon_that_hangs_is_not_up_in_the_metrics(tmp_path: Path) -> None:
+    pulse = Pulse(tmp_path, "watch")
+    pulse.begin()
+    pulse.beat("", ready=True)
+    (facts,) = gather(tmp_path)
+    late = DaemonFacts(facts.pulse, facts.alive, 200.0)
+    points = measure([facts, late], SETTINGS, "h", time.time())
+    assert [point.fields["up"] for point in points] == [1, 0]
+    pulse.end(None)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.cli.watching import check_watch, follow
 from services.console.exposures import FrameLine, closed_at, exposures_of
-from services.console.hk_view import BINS, binned, line_of, matches
+from services.console.hk_screen import hk_lines
+from services.console.hk_view import BINS, HousekeepingView, binned, line_of, matches, order
 from services.console.layout import Column, cell, lay_out
+from services.console.night_screen import night_lines
+from services.console.night_view import AlertLine, NightView
 from services.console.words import BLOCKS, lasting, number, sized, spark
 from services.housekeeping.store import Last
 from tests.builders import identity
@@ -87,6 +95,8 @@ def test_sizes_and_numbers_in_few_letters() -> None:
 @given(st.lists(st.floats(), max_size=80), st.integers(1, 40))
 @example([9e307, 9e307], 1)
 @example([-1.7e308, 1.7e308], 2)
+@example([1.7976931348623157e308] * 3, 1)
+@example([-1.7976931348623157e308] * 3, 1)
 def test_a_sparkline_has_one_letter_per_place_or_none_at_all(values: list[float], width: int) -> None:
     line = spark(values, width)
     assert set(line) <= {*BLOCKS, " "}
@@ -144,3 +154,74 @@ def test_the_last_hour_is_binned_by_time_not_by_row() -> None:
     bins = binned(times, np.array([1.0, 3.0, math.nan, 5.0, 7.0]), end)
     assert (bins[0], bins[-1], len(bins)) == (2.0, 6.0, BINS)
     assert all(math.isnan(value) for value in bins[1:-1])
+
+
+def night_view(**changes: Any) -> NightView:
+    empty: dict[str, Any] = {"exposures": [], "total": 0, "frames": {}, "routes": [], "queues": [], "alerts": []}
+    return NightView(**{"site": "summit", "night": "20260115", "now": CLOSED, "daemons": [], **empty, **changes})
+
+
+def test_what_is_wrong_stands_on_a_narrow_screen_before_its_name() -> None:
+    message = "HK_temp_top_CCD1 -92.48 degC is above -95 degC (warning)"
+    alert = AlertLine("housekeeping:roe1:HK_temp_top_CCD1:high", 1, message, CLOSED - 720, None)
+    line = night_lines(night_view(alerts=[alert]), 80)[1].plain
+    assert line.startswith(f"! 12m: {message}  housek")
+    assert len(line) == 80
+
+
+def test_a_night_without_exposures_names_the_newest_and_no_daemon_is_said() -> None:
+    lines = [line.plain for line in night_lines(night_view(newest="20260114"), 80)]
+    assert "no exposures of this night; the newest on record is 20260114" in lines
+    assert "no daemon runs on this host" in lines
+    assert "no exposures yet" in [line.plain for line in night_lines(night_view(night=None), 80)]
+
+
+def test_values_that_nobody_watches_were_within_limits_and_are_not() -> None:
+    said = [
+        hk_lines(HousekeepingView("summit", CLOSED, [], 5, 0, troubles), lambda line: [], 80)[0].plain
+        for troubles in ([], ["housekeep is not running: nobody watches these values"])
+    ]
+    assert "all within limits" in said[0]
+    assert "all were within limits" in said[1]
+
+
+def test_parameters_that_have_limits_stand_before_those_that_have_none() -> None:
+    lines = [line_of(Last("r", name, 0, 1.0, None, None, said, None), {}, 0.0) for name, said in
+             (("A", None), ("B", "ok"), ("C", "warning"), ("D", "error"), ("E", None))]  # fmt: skip
+    conditions = {("r", "E"): ["stale"]}
+    lines[4] = line_of(Last("r", "E", 0, 1.0, None, None, None, None), conditions, 0.0)
+    assert [line.parameter for line in sorted(lines, key=order)] == ["D", "C", "E", "B", "A"]
+
+
+def test_a_terminal_that_cannot_move_its_cursor_is_not_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    check_watch(watching=True, as_json=False)
+    monkeypatch.setenv("TERM", "dumb")
+    check_watch(watching=True, as_json=True)
+    with pytest.raises(click.UsageError, match="TERM=dumb cannot"):
+        check_watch(watching=True, as_json=False)
+
+
+class OneRecord:
+    """A view that never changes."""
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        yield {"what": "night", "now": 1.0}
+
+
+def test_watching_into_a_pipe_ends_with_its_reader_also_when_there_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    looks: list[OneRecord] = []
+
+    def look() -> OneRecord:
+        looks.append(OneRecord())
+        if len(looks) == 2:
+            assert os.read(reader, 100) == b'{"what": "night", "now": 1.0}\n'
+            os.close(reader)
+        return looks[-1]
+
+    with os.fdopen(writer, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        follow(True, 0.001, look, lambda view, width, height: [])
+    assert len(looks) == 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
 from services.demo.layout import Layout
-from services.demo.watchmen import LIMITS, SOURCE, Told
+from services.demo.options import DemoOptions
+from services.demo.watchmen import LIMITS, SOURCE, Told, housekeep_section
 from services.housekeeping.limits.book import load_limits
 
 GOOD = Told(
@@ -40,6 +42,14 @@ def test_a_night_in_which_the_fault_was_told_is_good(mailed: bool) -> None:
 def test_anything_else_is_a_fault_of_the_night(changes: dict[str, object], words: str) -> None:
     (fault,) = replace(GOOD, **changes).faults(True)
     assert words in fault
+
+
+def test_a_slow_camera_has_more_time(tmp_path: Path) -> None:
+    assert DemoOptions(tmp_path, pace_s=5, timeout_s=240).patience_s(32) == 400
+
+
+def test_alerts_of_a_night_that_is_played_months_later_are_told(tmp_path: Path) -> None:
+    assert housekeep_section(Layout(tmp_path))["sources"][SOURCE]["past_s"] is None
 
 
 def test_the_limits_of_the_demo_are_good_and_ask_for_no_silence(tmp_path: object) -> None:

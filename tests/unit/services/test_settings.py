@@ -12,6 +12,7 @@ from services.cli.config import config
 from services.core.errors import BadSettings
 from services.core.secret import Secret
 from services.core.settings import load_settings
+from services.core.yamlfile import YamlFile
 from transfer.signature import write_key_pair
 
 GOOD = """\
@@ -60,9 +61,9 @@ def test_every_mistake_is_told_at_once_with_line_and_path(tmp_path: Path) -> Non
     ("text", "said"),
     [
         ("- a\n- b\n", "expected a mapping"),
-        ("site: [\n", "settings.yaml:2: not YAML"),
+        ("site: [\n", "host.yaml:2: not YAML"),
         ("", "the file is empty"),
-        ("site: lab\nsince: 2026-02-30\n", "settings.yaml:2: not YAML: 2026-02-30: day is out of range"),
+        ("site: lab\nsince: 2026-02-30\n", "host.yaml:2: not YAML: 2026-02-30: day is out of range"),
         ("site: &a [*a]\n", "nested without end"),
         (GOOD + "site: other\n", "the key stands twice"),
         (GOOD + "watch: {dirs: [/data]}\n", "'watch' needs at least one destination"),
@@ -149,3 +150,12 @@ def test_the_documented_examples_are_good() -> None:
     assert {path.name for path in examples} == {"summit.yaml", "centre.yaml"}
     for path in examples:
         load_settings(path)
+
+
+def test_aliases_of_aliases_are_a_mistake_and_not_an_endless_file(tmp_path: Path) -> None:
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = tmp_path / "settings.yaml"
+    path.write_text("\n".join(rows))
+    with pytest.raises(BadSettings, match="values with its aliases"):
+        YamlFile(path)

@@ -19,12 +19,13 @@ from services.core.metrics.spool import Spool
 from services.core.settings import LedgerSettings
 from services.watcher.notes import Notes
 from services.watcher.recorder import Job, Outcome, Recorder
+from tests.ledgers import lay_sqlite
 from tests.site import tiny_night
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = open_ledger(LedgerSettings(url=f"sqlite:///{tmp_path}/ledger.sqlite"))
+    made = open_ledger(LedgerSettings(url=lay_sqlite(tmp_path / "ledger.sqlite")))
     yield made
     made.close()
 
