@@ -131,7 +131,7 @@ def _alert_words(what: What, view: AlertView, item: Facts, now: float) -> dict[s
         "value": item.value,
         "limit": item.limit,
         "unit": item.unit,
-        "reading": item.reading,
+        "reading": "" if item.value and item.value in item.message else item.reading,  # the words say it
         "when": f"{when} ({_duration(end - item.raised_at)})",
         "acked": f"Acknowledged by {item.acked_by}" if item.acked_by else "",
         "ack": "" if over or item.acked_by or what == "test" else item.ack_command,
