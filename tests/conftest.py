@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+
+from services.core.metrics.spool import Spool
 
 pytest_plugins = [
     "tests.fixtures.chroot_sshd",
@@ -41,3 +44,19 @@ def _fresh_log() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     logging.getLogger().handlers = handlers
+
+
+@pytest.fixture(autouse=True)
+def _spools_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the metrics spools that a test has opened: Python 3.13 warns of a database that is left open."""
+    opened: list[Spool] = []
+    begin = Spool.__init__
+
+    def remember(spool: Spool, *arguments: Any, **more: Any) -> None:
+        begin(spool, *arguments, **more)
+        opened.append(spool)
+
+    monkeypatch.setattr(Spool, "__init__", remember)
+    yield
+    for spool in opened:
+        spool.close()
