@@ -110,7 +110,7 @@ class Desk:
         """Whether no message waits or is on its way."""
         return all(state in ("sent", "failed", "dropped") for *_, state in self.queue())
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
         """Wait until something is true; a daemon that ends by itself meanwhile is a failure."""
         deadline = time.monotonic() + timeout_s
         while not condition():

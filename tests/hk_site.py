@@ -63,7 +63,7 @@ class HkSite:
         """Send a signal and wait for the end."""
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=10)
         self.process = None
         return code
 
@@ -71,7 +71,7 @@ class HkSite:
         """What it has said so far."""
         return (self.root / "log").read_text()
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
         """Wait until something is true; a daemon that ends by itself meanwhile is a failure."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -135,6 +135,6 @@ class HkSite:
         """End what runs."""
         if self.process is not None and self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=10)
         if self._ledger is not None:
             self._ledger.close()

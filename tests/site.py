@@ -125,7 +125,7 @@ class Site:
             self.daemons[verb] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return self.daemons[verb]
 
-    def stop(self, verb: str, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
+    def stop(self, verb: str, number: int = signal.SIGTERM, timeout_s: float = 5.0) -> int:
         """Send a signal and wait for the end; the exit code."""
         self.daemons[verb].send_signal(number)
         code = self.daemons[verb].wait(timeout=timeout_s)
@@ -177,7 +177,7 @@ class Site:
             if path.is_file() and ".incoming" not in path.parts and "quicklook" not in path.parts:
                 yield path
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
         """Wait until something is true; a daemon that ends by itself meanwhile is a failure."""
         deadline = time.monotonic() + timeout_s
         while not condition():

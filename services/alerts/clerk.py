@@ -95,13 +95,12 @@ class Clerk:
             self.trouble, self.good_at = "", time.monotonic()
 
     def _open(self) -> Ledger:
-        ledger = open_ledger(self._settings.ledger)
-        try:
+        with contextlib.ExitStack() as undo:
+            ledger = open_ledger(self._settings.ledger)
+            undo.callback(ledger.close)
             with ledger.begin() as conn:  # nobody else works on this state directory: what it had claimed is free
                 give_back(conn, self._me, now())
-        except Exception:
-            ledger.close()
-            raise
+            undo.pop_all()  # it is good, and stays open
         return ledger
 
     def _round(self, ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from services.demo.layout import Layout
 
-STOP_S: Final = 10.0  # a daemon needs half a second; ten of them at once, on a host with other work, need more
+STOP_S: Final = 5.0  # a daemon needs half a second
 
 
 @dataclass

@@ -58,7 +58,7 @@ def test_killed_at(step: str, site: Site, night: list[Path]) -> None:
         if other != verb:
             site.start(other)
     victim = site.start(verb, crash_at=point)
-    assert victim.wait(timeout=60) == -signal.SIGKILL, site.log(verb)
+    assert victim.wait(timeout=30) == -signal.SIGKILL, site.log(verb)
     del site.daemons[verb]
     site.start(verb)
     site.wait(lambda: site.count("summit", "shipped") == len(night), f"recovery after {step}", 60.0)
