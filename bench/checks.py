@@ -7,7 +7,6 @@ science frame. The peer is what one has to pay for less: two numbers, numpy's me
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -18,8 +17,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
+from rig.command import parser, show_all
 from rig.decam import BIASES, COLUMNS, GAINS, OVERSCAN, PRESCAN, READ_NOISE, detector
-from rig.rows import Row, row, show
+from rig.rows import Row, row
 
 from processors.checks.registry import DETECTOR_CHECKS
 from processors.checks.view import DetectorView
@@ -90,12 +90,8 @@ def rows(repeats: int) -> Iterator[Row]:
 
 def main() -> None:
     """Measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="three repeats")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
-    for each in rows(3 if options.quick else 9):
-        show(each, as_json=options.json)
+    options = parser(__doc__, "three repeats", whole=True).parse_args()
+    show_all(rows(3 if options.quick else 9), options)
 
 
 if __name__ == "__main__":

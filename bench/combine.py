@@ -18,19 +18,18 @@ With --quick a quarter of the rows, once.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.rig.rows import Row, row, show
+from bench.rig.command import in_memory, parser, show_all
+from bench.rig.rows import Row, row
 
 IMAGES, ROWS, COLUMNS = 20, 4146, 2160
 SIDE = Path(__file__).resolve().parent / "rig" / "combiners.py"
@@ -76,14 +75,9 @@ def measure(work: Path, *, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a quarter of the rows, once; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        for each in measure(Path(name), quick=options.quick):
-            show(each, as_json=options.json)
+    options = parser(__doc__, "a quarter of the rows, once; below 45 s").parse_args()
+    with in_memory() as work:
+        show_all(measure(work, quick=options.quick), options)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ rows.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -34,7 +33,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import astroscrappy
 import numpy as np
 
-from bench.rig.rows import Row, row, show
+from bench.rig.command import parser, show_all
+from bench.rig.rows import Row, row
 from bench.rig.struck import FWHM, READ_NOISE, ROWS, SATURATION, Struck, detector, scores
 from processors.cosmics.find import find_cosmics
 from processors.cosmics.options import PUBLISHED, CosmicOptions
@@ -106,12 +106,8 @@ def measure(*, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one frame of half the rows; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
-    for each in measure(quick=options.quick):
-        show(each, as_json=options.json)
+    options = parser(__doc__, "one frame of half the rows; below 45 s").parse_args()
+    show_all(measure(quick=options.quick), options)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ exposure.start
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -34,8 +33,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.rig.command import parser, show_all
 from bench.rig.exposure import pack_frame, write_badpix, write_frame, write_master
-from bench.rig.rows import Row, row, show
+from bench.rig.rows import Row, row
 from processors.check_frame import check_open_frame, open_frame
 from processors.fits import Frame
 from processors.instrument import load_instruments
@@ -181,16 +181,13 @@ def measure(work: Path, *, quick: bool, rounds: int) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="4 detectors, one round; below 90 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    parser.add_argument("--work", type=Path, help="directory on the disk to be measured")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of the whole exposure")
-    options = parser.parse_args()
+    known = parser(__doc__, "4 detectors, one round; below 90 s")
+    known.add_argument("--work", type=Path, help="directory on the disk to be measured")
+    known.add_argument("--rounds", type=int, default=3, help="runs of the whole exposure")
+    options = known.parse_args()
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:CORES]))
     with tempfile.TemporaryDirectory(dir=options.work) as name:
-        for each in measure(Path(name), quick=options.quick, rounds=1 if options.quick else options.rounds):
-            show(each, as_json=options.json)
+        show_all(measure(Path(name), quick=options.quick, rounds=1 if options.quick else options.rounds), options)
 
 
 if __name__ == "__main__":

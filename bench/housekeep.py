@@ -9,7 +9,6 @@ time comes from /proc, without its start. The peer does only a part of the work,
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -24,8 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from rig.command import parser, show_all
 from rig.processes import start, stop
-from rig.rows import Row, row, show
+from rig.rows import Row, row
 
 PARAMETERS = 1000
 T0 = int(time.time()) - 40_000
@@ -180,13 +180,9 @@ def measure(root: Path, *, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer seconds; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
+    options = parser(__doc__, "fewer seconds; below 45 s").parse_args()
     with tempfile.TemporaryDirectory() as name:
-        for each in measure(Path(name), quick=options.quick):
-            show(each, as_json=options.json)
+        show_all(measure(Path(name), quick=options.quick), options)
 
 
 if __name__ == "__main__":

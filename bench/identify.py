@@ -7,7 +7,6 @@ use it: open the file, take the headers of all HDUs. The files are DECam-like mo
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -18,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from rig.command import parser
 
 from processors.cards import Header
 from processors.header import read_headers
@@ -104,10 +105,7 @@ def measure(row: str, paths: Sequence[Path], known: Instruments, rounds: int) ->
 
 def main() -> None:
     """Run the rows and print one object each."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, within 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, "fewer rounds, within 45 s").parse_args()
     warnings.simplefilter("ignore")
     known = load_instruments()
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS

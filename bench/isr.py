@@ -19,7 +19,6 @@ isr.ccdproc
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -33,8 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.rig.command import parser, show_all
 from bench.rig.decam import GAINS, OVERSCAN, PRESCAN, READ_NOISE, detector
-from bench.rig.rows import Row, row, show
+from bench.rig.rows import Row, row
 from processors.geometry import Amplifier, DetectorSetup, Section
 from processors.isr.signature import Planes, empty_planes, remove_signature
 from processors.kernels import kernel
@@ -200,13 +200,9 @@ def measure(*, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
+    options = parser(__doc__, "fewer rounds; below 45 s").parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
-    for each in measure(quick=options.quick):
-        show(each, as_json=options.json)
+    show_all(measure(quick=options.quick), options)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ waiting, and with 500 frames waiting. Figures are milliseconds, the median in `o
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import os
 import random
 import signal
 import statistics
@@ -23,10 +21,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from rig.command import in_memory, parser, show_all
 from rig.frames import simcam_frames
 from rig.latency_peer import LIMIT_S, Setting, rsync_ms
 from rig.link import Shape, emulated, missing
-from rig.rows import Row, row, show
+from rig.rows import Row, row
 from rig.server import far_side, masters
 from rig.site import Site, Steps, modes
 
@@ -190,22 +189,17 @@ def settings(bench: Bench) -> Iterator[Setting]:
 
 def main() -> None:
     """Measure and print each row as soon as it is known."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few frames, no backlog; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    parser.add_argument("--only", default="latency", metavar="PREFIX", help="only rows whose name begins so")
-    options = parser.parse_args()
+    known = parser(__doc__, "few frames, no backlog; below 45 s", whole=True)
+    known.add_argument("--only", default="latency", metavar="PREFIX", help="only rows whose name begins so")
+    options = known.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that everything made is removed
     plan = Plan(4, 1, 0, None, True, ("serial",)) if options.quick else Plan()
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="nf-late-", dir=memory if os.access(memory, os.W_OK) else None) as name:
-        work = Path(name)
+    with in_memory("nf-late-") as work:
         stock = simcam_frames(work / "stock", plan.backlog + plan.frames + 1, 64, 64)
         bench = Bench(work, plan, options.only, stock)
         try:
             for setting in settings(bench):
-                for each in measure(bench, setting):
-                    show(each, as_json=options.json)
+                show_all(measure(bench, setting), options)
         except KeyboardInterrupt:
             print("stopped; everything made is removed again", file=sys.stderr)
             sys.exit(130)

@@ -8,7 +8,6 @@ afterwards.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
@@ -22,7 +21,8 @@ import urllib3
 from influxdb_client import InfluxDBClient, Point, WritePrecision
 from influxdb_client.client.write_api import SYNCHRONOUS
 from numpy.typing import NDArray
-from rig.rows import Row, row, show
+from rig.command import parser, show_all
+from rig.rows import Row, row
 
 from services.core.metrics.drain import Drainer
 from services.core.metrics.influx import ByClient
@@ -196,13 +196,9 @@ def measure(work: Path, *, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer points and rounds; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
+    options = parser(__doc__, "fewer points and rounds; below 45 s").parse_args()
     with tempfile.TemporaryDirectory() as name:
-        for each in measure(Path(name), quick=options.quick):
-            show(each, as_json=options.json)
+        show_all(measure(Path(name), quick=options.quick), options)
 
 
 if __name__ == "__main__":

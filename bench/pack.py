@@ -8,13 +8,11 @@ in the name of an instrument are real frames, which are measured where they lie 
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from rig.command import in_memory, parser, show_all
 from rig.decam import make_frame
 from rig.packers import Packers
-from rig.rows import Row, row, show
+from rig.rows import Row, row
 
 __all__ = ["make_frame"]
 
@@ -141,16 +140,11 @@ def measure(work: Path, *, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer detectors and runs; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
+    options = parser(__doc__, "fewer detectors and runs; below 45 s").parse_args()
     if shutil.which("fpack") is None or shutil.which("funpack") is None:
         raise SystemExit("fpack and funpack are needed (apt install libcfitsio-bin)")
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        for each in measure(Path(name), quick=options.quick):
-            show(each, as_json=options.json)
+    with in_memory() as work:
+        show_all(measure(work, quick=options.quick), options)
 
 
 if __name__ == "__main__":

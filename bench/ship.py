@@ -7,17 +7,14 @@ TAP devices) and a C compiler; without them only the loopback rows are measured.
 
 from __future__ import annotations
 
-import argparse
-import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from rig.command import in_memory, parser, show_all
 from rig.link import missing
-from rig.rows import show
 from rig.ship_lan import lan
 from rig.ship_plan import QUICK, Bench, Plan
 from rig.ship_wan import wan
@@ -25,25 +22,20 @@ from rig.ship_wan import wan
 
 def main() -> None:
     """Measure and print each row as soon as it is known."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small files, rsync only on the long link; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    parser.add_argument("--only", default="ship", metavar="PREFIX", help="only rows whose name begins so")
-    parser.add_argument("--congestion", metavar="NAME", help="congestion control of programs that ask for none")
-    options = parser.parse_args()
+    known = parser(__doc__, "small files, rsync only on the long link; below 45 s", whole=True)
+    known.add_argument("--only", default="ship", metavar="PREFIX", help="only rows whose name begins so")
+    known.add_argument("--congestion", metavar="NAME", help="congestion control of programs that ask for none")
+    options = known.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that everything made is removed
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="nf-ship-", dir=memory if os.access(memory, os.W_OK) else None) as name:
-        bench = Bench(Path(name), QUICK if options.quick else Plan(), options.only, options.congestion)
+    with in_memory("nf-ship-") as work:
+        bench = Bench(work, QUICK if options.quick else Plan(), options.only, options.congestion)
         try:
             if bench.wants("ship.wan"):
                 if why := missing():
                     print(f"no long link: {why}; only the loopback rows are measured", file=sys.stderr)
                 else:
-                    for each in wan(bench):
-                        show(each, as_json=options.json)
-            for each in lan(bench):
-                show(each, as_json=options.json)
+                    show_all(wan(bench), options)
+            show_all(lan(bench), options)
         except KeyboardInterrupt:
             print("stopped; everything made is removed again", file=sys.stderr)
             sys.exit(130)

@@ -9,12 +9,10 @@ from an image in memory, against seeing from our whole catalogue. All with one t
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import fitsio
 import numpy as np
+from rig.command import in_memory, parser, show_all
 from rig.decam import BIASES, GAINS, OVERSCAN, PRESCAN, detector
-from rig.rows import Row, row, show
+from rig.rows import Row, row
 
 from processors.photometry.quick import QuickLook, quick_look
 from processors.photometry.seeing import measure_seeing
@@ -127,15 +126,10 @@ def measure(work: Path, *, quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer runs; below 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    options = parser.parse_args()
+    options = parser(__doc__, "fewer runs; below 45 s").parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-1:])
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        for each in measure(Path(name), quick=options.quick):
-            show(each, as_json=options.json)
+    with in_memory() as work:
+        show_all(measure(work, quick=options.quick), options)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ Each watcher is a process of its own; this one writes the files. Ratios are medi
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import statistics
@@ -37,7 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from bench.identify import cards
-from bench.rig.rows import Row, row, show
+from bench.rig.command import parser, show_all
+from bench.rig.rows import Row, row
 from bench.rig.watchers import Listener, load
 
 FILES, DIRECTORIES, BURST = 100_000, 300, 30_000
@@ -227,12 +227,8 @@ def rows(quick: bool) -> Iterator[Row]:
 
 def main() -> None:
     """Run the rows and print one object each."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, within 45 s")
-    parser.add_argument("--json", action="store_true", help="one JSON object per row")
-    arguments = parser.parse_args()
-    for result in rows(arguments.quick):
-        show(result, as_json=arguments.json)
+    arguments = parser(__doc__, "fewer rounds, within 45 s").parse_args()
+    show_all(rows(arguments.quick), arguments)
 
 
 if __name__ == "__main__":
