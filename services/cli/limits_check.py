@@ -14,6 +14,7 @@ from services.cli.limits_data import Moment, config_option, file_argument, momen
 
 if TYPE_CHECKING:
     from services.housekeeping.limits.book import Entry, LimitBook
+    from services.housekeeping.limits.ratesettings import RateSettings
     from services.housekeeping.limits.rule import Rule
     from services.housekeeping.samples import Samples
 
@@ -85,15 +86,24 @@ def _record(rule: Rule) -> dict[str, Any]:
         "performance": list(rule.warning),
         "safe": list(rule.error),
         "equal": list(rule.equal),
-        "rate": None if rule.rate is None else rule.rate.model_dump(),
+        "rate": None if rule.rate is None else _rate(rule.rate),
         "persist": persist,
         "stale_s": rule.stale_s,
         "stuck_s": rule.stuck_s,
         "rails": list(rule.rails),
         "when": None if rule.when is None else rule.when.model_dump(exclude_none=True),
         "envelope": None if rule.envelope is None else rule.envelope.model_dump(exclude_none=True),
-        "severity": rule.severity.model_dump(),
+        "severity": {name: rule.severity.of(name) for name in type(rule.severity).model_fields},
     }
+
+
+def _rate(rate: RateSettings) -> dict[str, Any]:
+    """As it is written, but below `rise` and `fall` all that holds in that direction; None: nothing."""
+    said = rate.model_dump()
+    for way in ("rise", "fall"):
+        warning, error = rate.levels(way if rate.directed else "rate")
+        said[way] = None if warning is error is None else {"warning": warning, "error": error}
+    return said | {"directed": rate.directed}
 
 
 def _show(records: list[dict[str, Any]]) -> None:
@@ -130,14 +140,19 @@ def _others(record: dict[str, Any]) -> Iterator[str]:
     if record["equal"]:
         yield "= " + " or ".join(f"{word:g}" if isinstance(word, float) else word for word in record["equal"])
     if record["rate"]:
-        limits = " / ".join(f"{record['rate'][level]:g}" for level in ("warning", "error") if record["rate"][level])
-        yield f"rate {limits} per {record['rate']['per']}"
+        rate = record["rate"]
+        ways = [f"{way} {_levels(rate[way])}" for way in ("rise", "fall") if rate[way]]
+        yield f"rate {', '.join(ways) if rate['directed'] else _levels(rate)} per {rate['per']}"
     if record["stuck_s"]:
         yield f"stuck {record['stuck_s']:g} s"
     if record["rails"]:
         yield f"rails {', '.join(f'{rail:g}' for rail in record['rails'])}"
     if record["envelope"]:
         yield f"envelope {record['envelope']['warning']:g} sigma"
+
+
+def _levels(limits: dict[str, Any]) -> str:
+    return " / ".join(f"{limits[level]:g}" for level in ("warning", "error") if limits[level])
 
 
 def _when(when: dict[str, Any] | None) -> str:

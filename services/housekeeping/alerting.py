@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from services.core.ledger.alert_schema import alerts
 from services.core.ledger.alert_words import name_of
 from services.core.ledger.alerts import raise_alert, resolve_alert
-from services.housekeeping.limits.transition import Transition
+from services.housekeeping.limits.transition import FLAGS, Transition
 from services.housekeeping.samples import Samples
 from services.housekeeping.store import Store
 
@@ -135,7 +135,7 @@ class AlertClerk:
 
 def _unit_of_trend(step: Transition) -> str:
     """The parameter's own unit: of a rate the value is in degC/min, of a silence in seconds."""
-    if step.kind == "rate":
+    if step.flag == FLAGS["rate"]:
         return step.unit.rpartition("/")[0]
     return "" if step.kind == "stale" else step.unit
 

@@ -162,8 +162,7 @@ def _merged(above: Mapping[str, Any], settings: RuleSettings) -> dict[str, Any]:
     """What stands above, replaced by what is said here; severities kind by kind."""
     said = settings.said()
     if "severity" in said:
-        own = said["severity"]
-        said["severity"] = above["severity"].model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+        said["severity"] = said["severity"].below(above["severity"])
     return {**above, **said}
 
 

@@ -57,9 +57,9 @@ class Machine:
         never = np.full(size, NONE, dtype=np.int64)
         return Machine(np.zeros(size, dtype=bool), np.zeros(size, dtype=np.uint64), never, never.copy())
 
-    def busy(self) -> Bools:
-        """Conditions that a sample without a breach would change, too."""
-        return np.asarray(self.on | (self.hits != 0) | (self.since != NONE))
+    def busy(self, part: slice = slice(None)) -> Bools:
+        """Conditions (of a part) that a sample without a breach would change, too."""
+        return np.asarray(self.on[part] | (self.hits[part] != 0) | (self.since[part] != NONE))
 
     def run(
         self, chosen: Ints, breach: Bools, clear: Bools, valid: Bools, elapsed: Ints, patience: Patience

@@ -14,7 +14,7 @@ from services.housekeeping.limits.envelope import Envelope, Plan
 from services.housekeeping.limits.machine import Bools, Ints
 from services.housekeeping.limits.signals import Signals
 from services.housekeeping.limits.staleness import Change, Silence
-from services.housekeeping.limits.table import CHANNELS, IDENTITY, KIND_OF, KINDS, Table
+from services.housekeeping.limits.table import CHANNELS, KIND_OF, KINDS, RATES, Table
 from services.housekeeping.limits.track import Track
 from services.housekeeping.limits.transition import FLAGS, SECOND, Transition, alert_name
 from services.housekeeping.limits.words import Facts, say_open, say_over
@@ -38,7 +38,7 @@ class Report:
     envelope: Envelope
 
     def changes(self, row: int, changed: Ints, on: Bools) -> Iterator[Transition]:
-        """Transitions of conditions (flat channels × n) that changed in a row; `on` (11, n) is how they are now."""
+        """Transitions of conditions (flat channels × n) that changed in a row; `on` (15, n) is how they are now."""
         size = len(self.track.names)
         pairs = sorted({(int(index % size), KIND_OF[int(index // size)]) for index in changed})
         for column, kind in pairs:
@@ -67,20 +67,13 @@ class Report:
         assert rule is not None
         name = self.track.names[column]
         commanded = float(self.block.commanded[row, column])
-        limit = 0.0
-        if channel < 4:
-            limit = float(self.table.limits[channel, column]) + commanded
-        elif channel < 6:
-            limit = float(self.table.rate_limits[channel - 4, column])
-        elif channel < IDENTITY:
-            limit = float(self.table.z_limits[channel - 6, column])
         words = self.texts.get(column)
         return Facts(
             parameter=name,
             rule=rule,
             unit=self.track.units.get(name) or rule.unit or "",
             value=float(self.block.values[row, column]),
-            limit=limit,
+            limit=self._limit(column, channel, commanded),
             commanded=commanded,
             rate=float(self.signals.rates[row, column]),
             score=float(self.signals.scores[row, column]),
@@ -89,6 +82,14 @@ class Report:
             source_unit=self.track.units.get(name),
             usual=self._usual(row, column),
         )
+
+    def _limit(self, column: int, channel: int, commanded: float) -> float:
+        kind = _NAMES[KIND_OF[channel]]
+        if kind in ("low", "high"):
+            return float(self.table.limits[channel, column]) + commanded
+        if kind in RATES:
+            return float(self.table.rate_limits[kind][channel - RATES[kind], column])
+        return float(self.table.z_limits[channel - 6, column]) if kind == "envelope" else 0.0
 
     def _usual(self, row: int, column: int) -> tuple[float, float] | None:
         if self.plan is None or self.bins is None or column not in self.plan.columns:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.housekeeping.limits.ratesettings import RateSettings
 from services.housekeeping.limits.settings import (
+    DIRECTIONS,
     EnvelopeSettings,
     Pair,
     PersistSettings,
-    RateSettings,
     SeveritySettings,
     WhenSettings,
 )
@@ -81,6 +82,7 @@ class Rule:
             yield "mode relative needs 'commanded': a number, a parameter, or an entry in the source's table"
         if self.mode == "relative" and not ranged:
             yield "mode relative needs a range of deviations (warning, error, or both)"
+        yield from self._lost_severities()
         (wlow, whigh), (elow, ehigh) = self.warning, self.error
         if self.warning != OPEN and (elow > wlow or ehigh < whigh):
             yield (
@@ -91,6 +93,14 @@ class Rule:
             width = pair[1] - pair[0]
             if 2 * self.margin(pair, pair[0]) >= width:
                 yield f"the hysteresis leaves nothing of the range {show_range(pair)}: an alert could never end"
+
+    def _lost_severities(self) -> Iterator[str]:
+        """A severity that says nothing, of a person who thinks that a rise is quiet."""
+        both = self.rate is not None and not self.rate.directed
+        for name in [f"{way}_{level}" for way in DIRECTIONS for level in ("warning", "error") if both]:
+            if getattr(self.severity, name) is not None:
+                way = name.partition("_")[0]
+                yield f"severity {name} needs a limit of its own for that direction: rate: {{{way}: …}}"
 
 
 def show_range(pair: Pair) -> str:

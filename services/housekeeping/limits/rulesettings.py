@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, model_validator
 
 from services.core.secret import Section
+from services.housekeeping.limits.ratesettings import RateSettings
 from services.housekeeping.limits.settings import (
     Commanded,
     Date,
@@ -14,7 +15,6 @@ from services.housekeeping.limits.settings import (
     Hysteresis,
     PersistSettings,
     Range,
-    RateSettings,
     SecondsOrOff,
     SeveritySettings,
     WhenSettings,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import math
 import sys
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import Field, PlainValidator, model_validator
 
 from services.core.secret import Section
 
 MAX_SAMPLES: Final = 64  # the memory of k of n is one 64-bit word per condition
+DIRECTIONS: Final = ("rise", "fall")  # of a rate
 Pair = tuple[float, float]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30, allow_inf_nan=False)]
@@ -118,24 +119,6 @@ class PersistSettings(Section):
         return self
 
 
-class RateSettings(Section):
-    """The fastest change allowed, either way, over a window."""
-
-    warning: Positive | None = None
-    error: Positive | None = None
-    per: Literal["second", "minute", "hour"] = "minute"
-    over_s: Seconds = 60.0
-    resolution: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-
-    @model_validator(mode="after")
-    def _fits(self) -> RateSettings:
-        if self.warning is None and self.error is None:
-            raise ValueError("expected warning, error, or both")
-        if self.warning is not None and self.error is not None and self.error < self.warning:
-            raise ValueError("expected the error from the warning on")
-        return self
-
-
 class WhenSettings(Section):
     """Only while another parameter of the source is so."""
 
@@ -192,9 +175,24 @@ class SeveritySettings(Section):
     error_high: Severity = 2
     rate_warning: Severity = 1
     rate_error: Severity = 2
+    rise_warning: Severity | None = None
+    rise_error: Severity | None = None
+    fall_warning: Severity | None = None
+    fall_error: Severity | None = None
     identity: Severity = 2
     stale: Severity = 1
     nan: Severity = 1
     railed: Severity = 1
     envelope_warning: Severity = 1
     envelope_error: Severity = 2
+
+    def of(self, name: str) -> int:
+        """The severity of a kind; `rise_…` and `fall_…` are those of `rate_…` where they are not said."""
+        said: int | None = getattr(self, name)
+        return said if said is not None else int(getattr(self, f"rate_{name.partition('_')[2]}"))
+
+    def below(self, above: SeveritySettings) -> SeveritySettings:
+        """These over those of the level above; `rate_…` said here goes for both directions, whatever stands above."""
+        said = {key: getattr(self, key) for key in self.model_fields_set}
+        both = [level for level in ("warning", "error") if f"rate_{level}" in said]
+        return above.model_copy(update={f"{way}_{level}": None for way in DIRECTIONS for level in both} | said)

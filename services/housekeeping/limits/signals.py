@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from services.housekeeping.limits.block import Block
 from services.housekeeping.limits.machine import Bools, Ints
-from services.housekeeping.limits.table import CHANNELS, IDENTITY, NAN, RAILED, Floats, Table
+from services.housekeeping.limits.table import CHANNELS, ENVELOPE, IDENTITY, NAN, NUMERIC, RAILED, RATES, Floats, Table
 from services.housekeeping.limits.track import Track
 
+Sign = Callable[[Floats], Floats]
+_SIGNS: Final[dict[str, Sign]] = {"rate": np.abs, "rise": np.positive, "fall": np.negative}
 _BACK = 0.9  # of a rate or a robust z: it is clear again below this share of its limit
 
 
 @dataclass(frozen=True)
 class Signals:
-    """Of every row, channel and parameter: (rows, 11, n). `rates` and `scores` are (rows, n), NaN where unknown."""
+    """Of every row, channel and parameter: (rows, channels, n), all 15 channels or the first 11.
+
+    `rates` and `scores` are (rows, n), NaN where unknown.
+    """
 
     breach: Bools
     clear: Bools
@@ -38,36 +45,53 @@ def signals_of(track: Track, table: Table, block: Block, scores: Floats, wrong_u
         The limits are in another unit than the values: only the identity is breached, no number is judged.
     """
     rows, size = block.values.shape
-    breach = np.zeros((rows, len(CHANNELS), size), dtype=bool)
+    width = _width(track, table)
+    breach = np.zeros((rows, width, size), dtype=bool)
     clear = np.ones_like(breach)
-    valid = np.repeat(block.known[:, None, :], len(CHANNELS), axis=1)
+    valid = np.repeat(block.known[:, None, :], width, axis=1)
     _ranges(table, block, breach, clear)
     at_rail = _at_rail(table, block)
     rates = _rates(track, table, block, at_rail)
-    for first, value, limits in ((4, np.abs(rates), table.rate_limits), (6, np.abs(scores), table.z_limits)):
-        with np.errstate(invalid="ignore"):
-            breach[:, first : first + 2] = value[:, None, :] > limits
-            clear[:, first : first + 2] = value[:, None, :] < _BACK * limits
-        valid[:, first : first + 2] = np.isfinite(value)[:, None, :]
+    asked_of: list[tuple[int, Sign, Floats, Floats]] = [(ENVELOPE, np.abs, scores, table.z_limits)]
+    asked_of += [(RATES[kind], sign, rates, table.rate_limits[kind]) for kind, sign in _SIGNS.items()]
+    for first, sign, found, limits in asked_of:
+        if first in table.fast:
+            value = sign(found)
+            with np.errstate(invalid="ignore"):
+                breach[:, first : first + 2] = value[:, None, :] > limits
+                clear[:, first : first + 2] = value[:, None, :] < _BACK * limits
+            valid[:, first : first + 2] = np.isfinite(value)[:, None, :]
     for column, wrong in block.wrong_words.items():
         breach[:, IDENTITY, column] = wrong
     breach[:, NAN] = ~block.known
     breach[:, RAILED] = at_rail | _stuck_or_ended(table, block)
     # A sensor at one of its rails measures nothing: that is one alert, not also one of a value out of limits.
-    valid[:, :IDENTITY] &= ~at_rail[:, None, :]
+    if at_rail.any():
+        for numeric in NUMERIC:
+            valid[:, numeric] &= ~at_rail[:, None, :]
     valid[:, NAN] = True
     for channel in (IDENTITY, NAN, RAILED):
         clear[:, channel] = ~breach[:, channel]
-    asked = table.asked.copy()
+    asked = table.asked[:width].copy()
     _set_units(asked, breach, clear, valid, wrong_unit)
     watched = asked & block.active[:, None, :]
     valid = (valid | ~watched) & block.present
     return Signals(breach & watched, clear | ~watched, valid, rates, scores)
 
 
+def _width(track: Track, table: Table) -> int:
+    """All channels, or without those of a rise and a fall, where nobody asks for one and none was begun: it is time."""
+    fewer = RATES["rise"]
+    if not table.fast.isdisjoint((RATES["rise"], RATES["fall"])):
+        return len(CHANNELS)
+    begun = track.machine.busy(slice(fewer * len(track.names), None))
+    return len(CHANNELS) if begun.any() else fewer
+
+
 def _set_units(asked: Bools, breach: Bools, clear: Bools, valid: Bools, wrong: Bools) -> None:
     if wrong.any():
-        asked[:IDENTITY, wrong] = False
+        for numeric in NUMERIC:
+            asked[numeric, wrong] = False
         asked[IDENTITY, wrong] = True
         breach[:, IDENTITY, wrong] = True
         clear[:, IDENTITY, wrong] = False
@@ -90,7 +114,7 @@ def _ranges(table: Table, block: Block, breach: Bools, clear: Bools) -> None:
 
 def _rates(track: Track, table: Table, block: Block, at_rail: Bools) -> Floats:
     rates = np.full(block.values.shape, np.nan)
-    rated = table.asked[4] | table.asked[5]
+    rated = table.rated
     if rated.any():
         over, step = table.rate_over_ns, table.rate_step
         for row in range(len(rates)):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from services.housekeeping.limits.machine import Bools, Ints, Patience
+from services.housekeeping.limits.ratesettings import RateSettings
 from services.housekeeping.limits.rule import Rule
 from services.housekeeping.limits.settings import PersistSettings, WhenSettings
 from services.housekeeping.limits.transition import SECOND
@@ -20,29 +22,33 @@ Floats = npt.NDArray[np.float64]
 CHANNELS: Final = (
     "warning_low", "error_low", "warning_high", "error_high", "rate_warning", "rate_error",
     "envelope_warning", "envelope_error", "identity", "nan", "railed",
+    # behind the others, whose places stand in the states that are kept
+    "rise_warning", "rise_error", "fall_warning", "fall_error",
 )  # fmt: skip
 # kind -> its channel of a warning and of an error; a kind of one level has the same twice
 KINDS: Final[dict[str, tuple[int, int]]] = {
     "low": (0, 1), "high": (2, 3), "rate": (4, 5), "envelope": (6, 7), "identity": (8, 8), "nan": (9, 9),
-    "railed": (10, 10),
+    "railed": (10, 10), "rise": (11, 12), "fall": (13, 14),
 }  # fmt: skip
 KIND_OF: Final = tuple(
     next(index for index, pair in enumerate(KINDS.values()) if channel in pair) for channel in range(len(CHANNELS))
 )
-IDENTITY, NAN, RAILED = 8, 9, 10
+ENVELOPE, IDENTITY, NAN, RAILED = 6, 8, 9, 10
+RATES: Final = {kind: KINDS[kind][0] for kind in ("rate", "rise", "fall")}  # the channel of the warning
+NUMERIC: Final = (slice(0, IDENTITY), slice(RAILED + 1, len(CHANNELS)))  # channels that compare a number
 PER: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Arrays over channels (11) and parameters (n), in the order of `CHANNELS` and of `rules`.
+    """Arrays over channels (15) and parameters (n), in the order of `CHANNELS` and of `rules`.
 
     Attributes
     ----------
     rules : tuple of Rule or None
         None for a parameter that others only look at.
     asked, severity, patience
-        (11, n): which conditions are asked for, the severity of each, and its patience.
+        (15, n): which conditions are asked for, the severity of each, and its patience.
     limits, backs : float64 (4, n)
         Ends of the ranges (warning low, error low, warning high, error high), and where a value counts as back.
     relative, commanded, commanded_at
@@ -54,8 +60,8 @@ class Table:
     ends : float64 (2, n)
         Of the converter.
     whens : tuple of (settings, column looked at, columns that depend on it)
-    rate_limits : float64 (2, n)
-        Per second; infinite when not asked for.
+    rate_limits : mapping of kind (rate, rise, fall) to float64 (2, n)
+        Of a warning and an error, per second; infinite when not asked for.
     rate_over_ns : int64 (n,)
     rate_step : float64 (n,)
     z_limits : float64 (2, n)
@@ -75,10 +81,21 @@ class Table:
     rails: Floats
     ends: Floats
     whens: tuple[tuple[WhenSettings, int, Ints], ...]
-    rate_limits: Floats
+    rate_limits: Mapping[str, Floats]
     rate_over_ns: Ints
     rate_step: Floats
     z_limits: Floats
+
+    @cached_property
+    def rated(self) -> Bools:
+        """(n,): whose rate is asked for, in any direction."""
+        asked = [self.asked[first : first + 2].any(axis=0) for first in RATES.values()]
+        return np.asarray(np.logical_or.reduce(asked))
+
+    @cached_property
+    def fast(self) -> frozenset[int]:
+        """The channels of the warnings of rates and of the envelope that anybody asks for, or for their errors."""
+        return frozenset(first for first in (*RATES.values(), ENVELOPE) if self.asked[first : first + 2].any())
 
 
 def table_of(rules: Sequence[Rule | None], places: Mapping[str, int]) -> Table:
@@ -104,7 +121,7 @@ def table_of(rules: Sequence[Rule | None], places: Mapping[str, int]) -> Table:
         rails=np.full((size, max((len(rule.rails) for rule in rules if rule), default=0)), np.nan),
         ends=np.repeat([[-np.inf], [np.inf]], size, axis=1),
         whens=_whens(rules, places),
-        rate_limits=np.full((2, size), np.inf),
+        rate_limits={kind: np.full((2, size), np.inf) for kind in RATES},
         rate_over_ns=np.full(size, SECOND, dtype=np.int64),
         rate_step=np.zeros(size),
         z_limits=np.full((2, size), np.inf),
@@ -136,26 +153,29 @@ def _fill(table: Table, column: int, rule: Rule, places: Mapping[str, int]) -> N
         table.commanded[column] = rule.commanded
     table.stale_ns[column] = round((rule.stale_s or 0) * SECOND)
     table.ends[:, column] = rule.converter
-    asked = [*(math.isfinite(end) for end in ends), False, False, False, False]
+    table.asked[:4, column] = np.isfinite(ends)
     if rule.rate is not None:
-        table.rate_limits[:, column] = [(limit or math.inf) / PER[rule.rate.per] for limit in _levels(rule.rate)]
-        table.rate_over_ns[column] = round(rule.rate.over_s * SECOND)
-        table.rate_step[column] = rule.rate.resolution
-        asked[4:6] = [limit is not None for limit in _levels(rule.rate)]
+        _fill_rate(table, column, rule.rate)
     if rule.envelope is not None:
-        table.z_limits[:, column] = [limit or math.inf for limit in _levels(rule.envelope)]
-        asked[6:8] = [limit is not None for limit in _levels(rule.envelope)]
+        levels = (rule.envelope.warning, rule.envelope.error)
+        table.z_limits[:, column] = [limit or math.inf for limit in levels]
+        table.asked[6:8, column] = [limit is not None for limit in levels]
     if rule.numeric:
         table.rails[column, : len(rule.rails)] = rule.rails
         table.stuck_ns[column] = round((rule.stuck_s or 0) * SECOND)
     railed = bool(rule.rails or rule.stuck_s or np.isfinite(rule.converter).any()) and rule.numeric
-    table.asked[:, column] = [*asked, rule.mode == "identity", rule.nan is not None, railed]
-    table.severity[:, column] = [getattr(rule.severity, channel) for channel in CHANNELS]
+    table.asked[IDENTITY : RAILED + 1, column] = (rule.mode == "identity", rule.nan is not None, railed)
+    table.severity[:, column] = [rule.severity.of(channel) for channel in CHANNELS]
     _fill_patience(table.patience, column, rule)
 
 
-def _levels(settings: object) -> tuple[float | None, float | None]:
-    return getattr(settings, "warning", None), getattr(settings, "error", None)
+def _fill_rate(table: Table, column: int, rate: RateSettings) -> None:
+    for kind, channel in RATES.items():
+        levels = rate.levels(kind)
+        table.rate_limits[kind][:, column] = [(limit or math.inf) / PER[rate.per] for limit in levels]
+        table.asked[channel : channel + 2, column] = [limit is not None for limit in levels]
+    table.rate_over_ns[column] = round(rate.over_s * SECOND)
+    table.rate_step[column] = rate.resolution
 
 
 def _fill_patience(patience: Patience, column: int, rule: Rule) -> None:

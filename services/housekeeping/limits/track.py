@@ -133,7 +133,8 @@ class Track:
             track = Track.new(names)
             for name in _ARRAYS:
                 _fill(getattr(track, name), decode(document[name], getattr(track, name).dtype, 1))
-            _fill(track.severity, decode(document["severity"], np.int8, 2))
+            told = decode(document["severity"], np.int8, 2)  # a state of before has fewer kinds, the first of ours
+            _fill(track.severity[: len(told)], told)
             busy = decode(document["busy"], np.int64, 1)
             for name in _STATE:
                 getattr(track.machine, name)[busy] = decode(document[name], _TYPES[name], 1)

@@ -13,6 +13,8 @@ FLAGS: Final[dict[str, str]] = {
     "low": "HK_OOL",
     "high": "HK_OOL",
     "rate": "HK_RATE",
+    "rise": "HK_RATE",
+    "fall": "HK_RATE",
     "envelope": "HK_UNUSUAL",
     "identity": "HK_IDENTITY",
     "nan": "HK_NAN",

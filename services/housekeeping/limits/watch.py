@@ -133,8 +133,9 @@ class Watch:
 
     def _run(self, block: Block, signals: Signals, report: Report) -> list[Transition]:
         machine, rows = self.track.machine, len(block.times_ns)
-        stirred = signals.breach.any(axis=0).reshape(-1) | machine.busy()
-        chosen = np.flatnonzero(stirred & np.tile(block.present, len(KIND_OF)))
+        stirred = signals.breach.any(axis=0)
+        stirred |= machine.busy(slice(stirred.size)).reshape(stirred.shape)
+        chosen = np.flatnonzero(stirred & block.present)
         if not len(chosen):
             return []
         on = machine.on.copy()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from services.housekeeping.limits.rule import Rule
 from services.housekeeping.limits.transition import with_unit
+
+_FAST: Final = {"rate": "changes", "rise": "rises", "fall": "falls"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ def say_open(kind: str, word: str, facts: Facts) -> tuple[str, float | None, flo
         relative = f", commanded {with_unit(facts.commanded, unit)}" if facts.rule.mode == "relative" else ""
         said = f"{name} {with_unit(facts.value, unit)} is {side} {with_unit(facts.limit, unit)} ({word}{relative})"
         return said, facts.value, facts.limit, unit
-    if kind == "rate":
-        return _say_rate(word, facts)
+    if kind in _FAST:
+        return _say_rate(kind, word, facts)
     if kind == "envelope":
         centre, scatter = facts.usual or (math.nan, math.nan)
         said = (
@@ -83,6 +86,8 @@ def say_over(kind: str, facts: Facts) -> str:
         return f"{name} is back inside its limits{value}"
     said = {
         "rate": "changes slowly again",
+        "rise": "rises fast no more",
+        "fall": "falls fast no more",
         "envelope": "is as usual again",
         "identity": "is as it must be again",
         "nan": "gives numbers again",
@@ -91,15 +96,15 @@ def say_over(kind: str, facts: Facts) -> str:
     return f"{name} {said}{value}"
 
 
-def _say_rate(word: str, facts: Facts) -> tuple[str, float | None, float | None, str]:
+def _say_rate(kind: str, word: str, facts: Facts) -> tuple[str, float | None, float | None, str]:
     assert facts.rule.rate is not None
     per = facts.rule.rate.per
     seconds = {"second": 1.0, "minute": 60.0, "hour": 3600.0}[per]
     unit = f"{facts.unit}/{per[:1] if per != 'minute' else 'min'}".lstrip()
     rate, limit = facts.rate * seconds, facts.limit * seconds
-    rough = float(f"{rate:.3g}")  # more digits would be noise
+    rough = float(f"{rate if kind == 'rate' else abs(rate):.3g}")  # more digits would be noise
     said = (
-        f"{facts.parameter} changes by {with_unit(rough, unit)}, faster than {with_unit(limit, unit)} ({word}); "
+        f"{facts.parameter} {_FAST[kind]} by {with_unit(rough, unit)}, faster than {with_unit(limit, unit)} ({word}); "
         f"it is {with_unit(facts.value, facts.unit)}"
     )
     return said, rate, math.copysign(limit, rate), unit

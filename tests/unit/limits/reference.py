@@ -137,11 +137,12 @@ class Reference:
         if rule.rate is not None:
             rate = self._rate(rule, p, v, active)
             per = {"second": 1, "minute": 60, "hour": 3600}[rule.rate.per]
-            for level, limit in (("warning", rule.rate.warning), ("error", rule.rate.error)):
-                if limit is not None:
-                    fast = rate is not None and abs(rate) > limit / per
-                    slow = rate is not None and abs(rate) < 0.9 * limit / per
-                    yield f"rate_{level}", fast, slow, rate is not None and measured
+            for way, of_rate in (("rate", abs), ("rise", lambda rate: rate), ("fall", lambda rate: -rate)):
+                for level, limit in zip(("warning", "error"), self._limits(rule.rate, way), strict=True):
+                    if limit is not None:
+                        fast = rate is not None and of_rate(rate) > limit / per
+                        slow = rate is not None and of_rate(rate) < 0.9 * limit / per
+                        yield f"{way}_{level}", fast, slow, rate is not None and measured
         if rule.mode == "identity":
             wrong = (word not in rule.equal) if word is not None else all(v != one for one in rule.equal)
             yield "identity", wrong and known, not wrong, known
@@ -152,6 +153,18 @@ class Reference:
             stuck = rule.stuck_s is not None and p.elapsed - p.same_from >= rule.stuck_s * S
             railed = v in rule.rails or v <= rule.converter[0] or v >= rule.converter[1] or stuck
             yield "railed", railed, not railed, known
+
+    @staticmethod
+    def _limits(rate: Any, way: str) -> tuple[float | None, float | None]:
+        """Written as a person reads the YAML."""
+        said = rate.model_fields_set
+        if (way == "rate") == bool({"rise", "fall"} & said):
+            return None, None
+        own = getattr(rate, way) if way in said else rate
+        if own is None:
+            return None, None
+        levels = [(own if level in own.model_fields_set else rate) for level in ("warning", "error")]
+        return levels[0].warning, levels[1].error
 
     def _rate(self, rule: Rule, p: Parameter, v: float, active: bool) -> float | None:
         assert rule.rate is not None
@@ -171,14 +184,24 @@ class Reference:
         seconds = (np.mean([age for age, _ in early]) - np.mean([age for age, _ in late])) / S
         return 0.0 if abs(change) <= rule.rate.resolution else float(change / seconds)
 
+    @staticmethod
+    def _severity(rule: Rule, channel: str) -> int:
+        said: int | None = getattr(rule.severity, channel)
+        return (
+            {"warning": rule.severity.rate_warning, "error": rule.severity.rate_error}[channel.partition("_")[2]]
+            if said is None
+            else said
+        )
+
     def _changes(self, source: str, name: str, rule: Rule, p: Parameter, time: int) -> Any:
         kinds = {
             "low": ("warning_low", "error_low"), "high": ("warning_high", "error_high"),
-            "rate": ("rate_warning", "rate_error"), "identity": ("identity",), "nan": ("nan",), "railed": ("railed",),
+            "rate": ("rate_warning", "rate_error"), "rise": ("rise_warning", "rise_error"),
+            "fall": ("fall_warning", "fall_error"), "identity": ("identity",), "nan": ("nan",), "railed": ("railed",),
         }  # fmt: skip
         for kind, channels in kinds.items():
             lit = [channel for channel in channels if channel in p.conditions and p.conditions[channel].on]
-            new = max((getattr(rule.severity, channel) for channel in lit), default=0)
+            new = max((self._severity(rule, channel) for channel in lit), default=0)
             old = p.severity.get(kind, 0)
             if new != old:
                 p.severity[kind] = new

@@ -33,6 +33,8 @@ sources:
         stuck_s: 6
       OD: {mode: relative, warning: [-2, 2], persist: {seconds: 3}, hysteresis: '10 %', rate: {warning: 20, error: 60, over_s: 8}}
       RD: {mode: relative, commanded: CMD, error: [-1, 1], when: {parameter: POWER, above: 0, settle_s: 2}, rate: {error: 2, per: second, over_s: 4, resolution: 0.5}}
+      SLOPE: {rails: [-246.86], rate: {warning: 30, rise: {warning: 12, error: 90}, fall: {error: 40}, over_s: 6}, severity: {rise_error: 1, fall_warning: 0}}
+      TURNS: {persist: {samples: 1}, resolve_after_s: 1, rate: {error: 15, over_s: 4}, dated: [{from: "2026-01-01T00:00:15Z", rate: {error: 15, over_s: 4, rise: off}}, {from: "2026-01-01T00:00:40Z", rate: {warning: 15, over_s: 4}}]}
       MODE: {mode: identity, equal: [1, 3], dated: [{from: "2026-01-01T00:00:20Z", equal: 2}]}
       WORD: {mode: identity, equal: [run, idle], nan: off}
       DATED:
@@ -40,7 +42,7 @@ sources:
           - {from: "2026-01-01T00:00:10Z", warning: [-1, 1]}
           - {from: "2026-01-01T00:00:30Z", warning: [-3, 3], error: [-4, 4], persist: {samples: 1}}
 """  # noqa: E501
-NUMBERS = ("TEMP_1", "TEMP_2", "OD", "RD", "CMD", "POWER", "MODE", "DATED", "FREE")
+NUMBERS = ("TEMP_1", "TEMP_2", "OD", "RD", "CMD", "POWER", "MODE", "DATED", "FREE", "SLOPE", "TURNS")
 
 
 @pytest.fixture(scope="module")
@@ -99,5 +101,5 @@ def test_a_wild_night_row_by_row_has_every_kind(book: LimitBook) -> None:
     samples = night(7, 400)
     expected = sorted(Reference(book).feed(samples))
     kinds = {alert.rsplit(":", 1)[1] for _, alert, _, _ in expected}
-    assert kinds == {"low", "high", "rate", "identity", "nan", "railed"}
+    assert kinds == {"low", "high", "rate", "rise", "fall", "identity", "nan", "railed"}
     assert sorted(fed_in_pieces(book, samples, list(range(1, 400)), restart=True)) == expected

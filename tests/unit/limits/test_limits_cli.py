@@ -69,6 +69,21 @@ def test_replay_between_two_times_and_for_a_person(night: Path) -> None:
     assert "no rows between --from and --to" in str(nothing.exception)
 
 
+def test_power_that_is_switched_on_is_quiet_and_power_that_trips_is_told(night: Path) -> None:
+    """Half an hour: off, on from 23:10, and lost at 23:20 with everything that hangs on it."""
+    head, *lines = night.read_text(encoding="ascii").splitlines(keepends=True)
+    dark = "\t".join(["0.00"] * (head.count("\t")))
+    on = [line.split("\t", 1)[1] for line in lines[:55]]
+    rows = [f"{dark}\r\n"] * 60 + on + [f"{dark}\r\n"] * 60
+    times = [
+        dt.datetime(2026, 1, 15, 23, tzinfo=dt.UTC) + dt.timedelta(seconds=10 * index) for index in range(len(rows))
+    ]
+    text = "".join(f"{when:%H:%M:%S}\t{row}" for when, row in zip(times, rows, strict=True))
+    night.write_bytes((head + text).encode("ascii"))
+    alerts = [one for one in objects(run("replay", ROE, night, "--json")) if one["what"] == "alert"]
+    assert [(one["alert"], one["severity"]) for one in alerts] == [("housekeeping:roe1:HK_28V_Pri_RPSU:fall", 2)]
+
+
 def test_a_directory_with_an_exposure_log_in_it_is_read_without_a_word_about_that(night: Path) -> None:
     (night.parent / "EXP_LOG_150126.txt").write_text("ObsID\tDATE\n1\t150126D231649T\n", encoding="utf-8")
     result = run("replay", ROE, night.parent)

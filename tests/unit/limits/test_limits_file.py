@@ -8,10 +8,27 @@ import pytest
 
 from services.core.errors import BadSettings
 from services.housekeeping.limits.book import load_limits
+from services.housekeeping.limits.settings import SeveritySettings
 from services.housekeeping.limits.units import same_unit
 from tests.unit.limits.world import START, limits
 
+GRAVE = {"error_low", "error_high", "rate_error", "envelope_error", "identity"}  # docs/housekeeping.md says so
+
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "deploy" / "config" / "limits").glob("*.yaml"))
+
+
+def test_what_the_dated_entries_share_need_not_be_a_whole_rule(tmp_path: Path) -> None:
+    path = tmp_path / "limits.yaml"
+    rule = "{mode: relative, commanded: 3, dated: [{from: 2026-01-01, warning: [-1, 1]}]}"
+    path.write_text(f"sources: {{cam: {{parameters: {{T: {rule}}}}}}}\n")
+    load_limits(path)
+
+
+def test_errors_wake_a_person_and_the_rest_does_not() -> None:
+    said = {name: SeveritySettings().of(name) for name in SeveritySettings.model_fields}
+    both = {name for way in ("rise", "fall") for name in (f"{way}_warning", f"{way}_error")}
+    assert {name for name, severity in said.items() if severity == 2} - both == GRAVE
+    assert set(said.values()) == {1, 2}
 
 
 @pytest.mark.parametrize(
