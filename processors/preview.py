@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from processors.errors import BadFrame
 from processors.fits import read_image
 from processors.header import read_headers
 from processors.identity import text_of
+from processors.publish import publish
 
 _GAP: Final = 4
 _BORDER: Final = 40  # grey level between detectors
@@ -41,16 +41,8 @@ def write_preview(product: Path | str, path: Path | str, largest: int = 1024) ->
     low, high = _zscale(tiles)
     canvas = _arrange([_grey(tile, low, high) for tile in tiles], across)
     image = Image.fromarray(canvas)
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            image.save(file, format="PNG", optimize=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with publish(path) as file:
+        image.save(file, format="PNG", optimize=False)
     return image.size
 
 

@@ -72,6 +72,11 @@ def where(*conditions: str) -> str:
     return " WHERE " + " AND ".join([*parts, "$timeFilter"])
 
 
+def known(field: str) -> str:
+    """The condition that a point's newest version has a field: an older version's number may still stand there."""
+    return rf'"missing" !~ /\b{field}\b/'
+
+
 def by(*tags: str, fill: str = "none") -> str:
     """GROUP BY time and tags. `fill` is InfluxQL's: none, null, previous or a number."""
     names = "".join(f', "{tag}"' for tag in tags)

@@ -70,6 +70,8 @@ class Measures:
                 yield keyword, known[name], comment
 
 
+FIGURES: Final = tuple(field.name for field in fields(Measures) if field.name not in ("detector", "reasons"))
+
 _CARDS: Final = {
     "sky_e": ("NFSKY", "sky, e- per pixel"),
     "sky_sigma_e": ("NFSKYSIG", "noise of the sky, e- per pixel"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from processors.spectra.reduce_spectrum import Planes, Spectrum, frame_planes, r
 from processors.spectra.setup import SpectrographSetup
 from processors.spectra.signal_to_noise import Band, bands
 from processors.spectra.standard import FluxRatio, flux_ratio
+
+# Figures of a spectrum; what is not known of one is None.
+NUMBERS: Final = ("wavelength_rms_a", "lines", "signal_to_noise", "sky_residual_a", "sky_shift_px")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,9 @@ class SpectrumProduct:
 
     def numbers(self) -> dict[str, float]:
         """What was measured and is known, by name."""
-        found = {
-            "wavelength_rms_a": self.wavelength_rms_a,
-            "lines": self.lines,
-            "signal_to_noise": self.signal_to_noise,
-            "sky_residual_a": self.sky_residual_a,
-            "sky_shift_px": None if self.sky_residual_a is None else self.sky_shift_px,
-        }
+        found = {name: getattr(self, name) for name in NUMBERS}
+        if self.sky_residual_a is None:
+            del found["sky_shift_px"]
         return {name: value for name, value in found.items() if value is not None}
 
     def record(self) -> dict[str, Any]:

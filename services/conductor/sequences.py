@@ -65,19 +65,23 @@ def sequence_news(frames: Iterable[FrameView], quiet_s: float, now: float) -> li
 
 def _news(key: tuple[str, str, str], frames: Sequence[FrameView], quiet_s: float, now: float) -> SequenceNews | None:
     detectors: dict[int, set[str]] = {}
-    expected = 0
-    for frame in frames:
+    whole_at: dict[int, float] = {}  # when an exposure had all its detectors: what comes later changes nothing
+    expected = max(frame.identity.sequence.total for frame in frames if frame.identity.sequence is not None)
+    wanted = max(frame.identity.expected_detectors for frame in frames)
+    for frame in sorted(frames, key=lambda frame: frame.arrived_at):
         place = frame.identity.sequence
         assert place is not None
-        expected = max(expected, place.total)
-        detectors.setdefault(place.num, set()).update(frame.identity.detectors)
-    wanted = max(frame.identity.expected_detectors for frame in frames)
-    exposures = sum(1 <= number <= expected and len(found) >= wanted for number, found in detectors.items())
+        found = detectors.setdefault(place.num, set())
+        found.update(frame.identity.detectors)
+        if 1 <= place.num <= expected and len(found) >= wanted:
+            whole_at.setdefault(place.num, frame.arrived_at)
+    exposures = len(whole_at)
     last = max(frame.arrived_at for frame in frames)
     instrument, night, sequence = key
     obstype = frames[0].identity.obstype
     if exposures >= expected:
-        return SequenceNews(instrument, night, obstype, sequence, "complete", exposures, expected, last)
+        completed = max(whole_at.values(), default=last)
+        return SequenceNews(instrument, night, obstype, sequence, "complete", exposures, expected, completed)
     if now - last >= quiet_s:
         return SequenceNews(instrument, night, obstype, sequence, "incomplete", exposures, expected, last + quiet_s)
     return None

@@ -25,6 +25,10 @@ class LedgerUnreachable(ServiceError):
     """The ledger's database does not answer, or its schema is newer than this program."""
 
 
+class LeaseLost(ServiceError):
+    """The task was given to another worker while this one was away: give up and leave no trace, its word counts."""
+
+
 class RedisUnreachable(ServiceError):
     """Redis does not answer; nothing is lost, the sweep enqueues again when it is back."""
 

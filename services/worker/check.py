@@ -21,7 +21,7 @@ from services.core.ledger import centre, history
 from services.core.ledger.engine import open_ledger
 from services.core.metrics.delay import delay_point
 from services.core.settings import Settings
-from services.worker.quality import log_results, qa_points, qa_rows
+from services.worker.quality import log_results, qa_points, qa_rows, withdrawn_points
 from services.worker.tasks import Input, Outcome, advance_if, tags_of
 
 
@@ -37,10 +37,11 @@ def check(row: Row, inputs: list[Input], settings: Settings, instruments: Instru
     log_results(results, log)
     log.info("%s: %s", item.path.name, dict(Counter(result.verdict for result in results)))
 
-    points = qa_points(results, frame, row.production)
+    points = qa_points(results, frame, row.production, row.kind)
 
     def settle(conn: Connection, now: float) -> None:
-        centre.set_qa(conn, row.task, qa_rows(results, item.sha256))
+        gone = centre.set_qa(conn, row.task, qa_rows(results, item.sha256))
+        points.extend(withdrawn_points(gone, frame, row.production, row.kind))
         if advance_if(conn, item.sha256, "arrived", "checked", now):
             points.append(delay_point(asdict(frame.identity), "checked", now))
 

@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 from typing import Any, ClassVar
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -24,6 +24,7 @@ from services.worker import job as jobs
 from services.worker.preload import preload
 
 _GRACE_S = 3.5  # systemd and the operator expect a stop within 5 s
+_LISTEN_AGAIN_S = 2.0
 
 
 class FerryWorker(Worker):
@@ -37,6 +38,10 @@ class FerryWorker(Worker):
     ledger: ClassVar[Ledger]
     work_settings: ClassVar[WorkSettings]
     taken = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._over = threading.Event()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM and SIGINT: take no more jobs."""
@@ -53,6 +58,22 @@ class FerryWorker(Worker):
             self._stop_requested = True
         else:
             raise StopRequested
+
+    def teardown(self) -> None:
+        """The end, also without Redis: RQ would leave its thread behind then, and its connection, for each outage."""
+        self._over.set()
+        try:
+            super().teardown()
+        finally:
+            if self.pubsub_thread is not None:
+                self.pubsub_thread.stop()
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        # In the thread that listens for RQ's commands. Redis-py connects it again by itself, after a pause.
+        if isinstance(exc, ConnectionError) or self._over.is_set():
+            self._over.wait(_LISTEN_AGAIN_S)
+        else:
+            super()._pubsub_exception_handler(exc, pubsub, pubsub_thread)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Fork, run, wait."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import time
 from dataclasses import dataclass
 
@@ -17,7 +16,8 @@ from sqlalchemy import Row
 
 from processors.errors import ProcessorError
 from processors.instrument import Instruments
-from services.core.errors import LedgerUnreachable
+from processors.publish import asking
+from services.core.errors import LeaseLost, LedgerUnreachable
 from services.core.ledger import centre
 from services.core.ledger.engine import Ledger, now, open_ledger
 from services.core.ledger.states import advance
@@ -25,6 +25,7 @@ from services.core.log import bound, get_logger
 from services.core.metrics.spool import Spool, open_spool
 from services.core.settings import Settings, WorkSettings
 from services.worker.kinds import KINDS
+from services.worker.lease import Lease
 from services.worker.tasklog import task_log
 from services.worker.tasks import Outcome, inputs_of
 
@@ -70,15 +71,15 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
         get_logger().info("already taken or settled")
         return
     started = time.monotonic()
-    with _Lease(ledger, task, worker, work.lease_s), task_log(work.log_dir, row.night, task) as log:
+    lease = Lease(ledger, task, worker, work.lease_s)
+    with lease, task_log(work.log_dir, row.night, task) as log:
         try:
             with ledger.begin() as conn:
                 inputs = inputs_of(conn, task, context.settings)
-            outcome = KINDS[row.kind](row, inputs, context.settings, context.instruments, log)
+            with asking(lease.hold):  # a product takes its name only while the task is ours
+                outcome = KINDS[row.kind](row, inputs, context.settings, context.instruments, log)
             with ledger.begin() as conn:
-                if not centre.renew_lease(conn, task, worker, now() + work.lease_s):
-                    log.error("the lease was lost: another worker has this task, its word counts")
-                    return
+                lease.hold_in(conn)
                 outcome.settle(conn, now())
                 advance(conn, "task", task, "done", now=now())
         except ProcessorError as error:
@@ -89,8 +90,8 @@ def _claimed(task: str, context: Context, work: WorkSettings, ledger: Ledger, sp
             log.error(f"{type(error).__name__}: {error}")
             _settle_failure(ledger, spool, row, f"{type(error).__name__}: {error}", final=False, work=work)
             return
-        except LedgerUnreachable as error:
-            # Nothing can be written down now: the lease runs out, and the task is done again.
+        except (LeaseLost, LedgerUnreachable) as error:
+            # Nothing may, or can, be written down now: the task is another's, or the lease runs out and it comes again.
             log.error(f"{type(error).__name__}: {error}")
             return
         except Exception as error:
@@ -121,32 +122,3 @@ def _tell(spool: Spool, row: Row, outcome: Outcome, seconds: float) -> None:
     fields = {"seconds": seconds, "attempt": row.attempts, "waited_s": max(0.0, row.updated_at - row.created_at)}
     spool.write("task_done", fields, {"kind": row.kind, "production": row.production, **outcome.tags})
     spool.write_points(outcome.points)
-
-
-class _Lease:
-    """Renews a task's lease while it is worked on, from a thread of its own."""
-
-    def __init__(self, ledger: Ledger, task: str, worker: str, lease_s: float) -> None:
-        self._ledger = ledger
-        self._task = task
-        self._worker = worker
-        self._lease_s = lease_s
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True)
-
-    def _renew(self) -> None:
-        while not self._end.wait(self._lease_s / 3):
-            try:
-                with self._ledger.begin() as conn:
-                    if not centre.renew_lease(conn, self._task, self._worker, now() + self._lease_s):
-                        return  # given to another worker; the last transaction of the task finds out too
-            except LedgerUnreachable as error:
-                get_logger().warning("lease not renewed", reason=str(error))
-
-    def __enter__(self) -> _Lease:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._end.set()
-        self._thread.join(timeout=5)

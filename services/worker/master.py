@@ -15,7 +15,7 @@ from processors.preview import write_preview
 from services.core.ledger import centre
 from services.core.settings import Settings
 from services.core.version import SOFTWARE
-from services.worker.quality import log_results, qa_points, qa_rows
+from services.worker.quality import log_results, qa_points, qa_rows, withdrawn_points
 from services.worker.tasks import Input, Outcome, open_masters, plain, product, product_dir, tags_of
 
 
@@ -56,8 +56,11 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
         write_preview(path, path.with_suffix(".png"))
         products.append(product(path.with_suffix(".png"), "preview"))
 
+    points = qa_points(results, frames[0], row.production, row.kind)
+
     def settle(conn: Connection, now: float) -> None:
-        centre.set_qa(conn, row.task, qa_rows(results, inputs[0].sha256))
+        gone = centre.set_qa(conn, row.task, qa_rows(results, inputs[0].sha256))
+        points.extend(withdrawn_points(gone, frames[0], row.production, row.kind))
         centre.add_products(conn, row.task, products, now)
         centre.add_calibration(
             conn,
@@ -71,4 +74,4 @@ def master(row: Row, inputs: list[Input], settings: Settings, instruments: Instr
             temperature_c=made.temperature_c,
         )
 
-    return Outcome(settle, tags_of(frames[0]), qa_points(results, frames[0], row.production))
+    return Outcome(settle, tags_of(frames[0]), points)

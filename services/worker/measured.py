@@ -8,9 +8,10 @@ from processors.catalogue.columns import parse_columns
 from processors.catalogue.reference import Reference
 from processors.fits import Frame
 from processors.reduction.inspect import Steps
-from processors.reduction.measures import Measures
+from processors.reduction.measures import FIGURES, Measures
 from services.core.metrics.delay import observed_ns
 from services.core.metrics.spool import Point
+from services.core.metrics.whole import whole
 from services.core.settings import WorkSettings
 from services.worker.tasks import tags_of
 
@@ -32,12 +33,14 @@ def reference_of(work: WorkSettings) -> Reference | None:
 
 
 def measure_points(measures: Sequence[Measures], frame: Frame, production: str) -> list[Point]:
-    """A point of measurement `reduced` for every detector, at the time of the observation; what is known is in it."""
+    """A point of measurement `reduced` for every detector, at the time of the observation.
+
+    What is known is in it, and the names of what is not: an earlier reduction of the frame may have known it.
+    """
     time_ns = observed_ns(frame.identity.date_obs)
     points = []
     for each in measures:
-        fields = each.numbers()
-        if fields:
-            tags = {**tags_of(frame), "production": production, "detector": each.detector}
-            points.append(Point("reduced", {**fields, "expid": frame.identity.expid}, tags, time_ns))
+        tags = {**tags_of(frame), "production": production, "detector": each.detector}
+        fields = {**each.numbers(), "expid": frame.identity.expid}
+        points.append(Point("reduced", whole(fields, FIGURES), tags, time_ns))
     return points

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from processors.checks.result import CheckResult
 from processors.fits import Frame
 from services.core.metrics.delay import observed_ns
+from services.core.metrics.line import Field
 from services.core.metrics.spool import Point
+from services.core.metrics.whole import whole
 from services.worker.tasks import tags_of
 
 
@@ -41,19 +43,41 @@ def qa_rows(results: Sequence[CheckResult], sha256: str) -> list[dict[str, Any]]
     ]
 
 
-def qa_points(results: Sequence[CheckResult], frame: Frame, production: str) -> list[Point]:
-    """Points for InfluxDB, at the time of the observation."""
-    common = {**tags_of(frame), "production": production}
-    time_ns = observed_ns(frame.identity.date_obs)
-    points = []
-    for result in results:
-        tags = {
-            "check": result.check,
-            "detector": result.detector,
-            "amplifier": result.amplifier,
-            "unit": result.unit,
-            "flag": result.flag,
-        }
-        fields = {"value": float(result.value), "verdict": result.verdict, "expid": frame.identity.expid}
-        points.append(Point("qa", fields, {**common, **tags}, time_ns))
-    return points
+def qa_points(results: Sequence[CheckResult], frame: Frame, production: str, kind: str) -> list[Point]:
+    """Points for InfluxDB, at the time of the observation.
+
+    Their tags say what was looked at, never what was found: a repeated check overwrites, whatever it finds.
+
+    Parameters
+    ----------
+    kind : str
+        Of the task: `check`, or that of a master. Both may have a read noise of the frame, by other means.
+    """
+    return [
+        _point(
+            (result.check, result.detector, result.amplifier),
+            {"value": float(result.value), "verdict": result.verdict, "flag": result.flag, "unit": result.unit},
+            frame,
+            production,
+            kind,
+        )
+        for result in results
+    ]
+
+
+def withdrawn_points(
+    places: Iterable[tuple[str, str, str]], frame: Frame, production: str, kind: str
+) -> Iterator[Point]:
+    """Points in place of results (check, detector, amplifier) that an earlier run had, and the last one has not."""
+    for place in places:
+        yield _point(place, {"verdict": "withdrawn", "flag": "", "unit": ""}, frame, production, kind)
+
+
+def _point(place: tuple[str, str, str], fields: Mapping[str, Field], frame: Frame, production: str, kind: str) -> Point:
+    identity = frame.identity
+    check, detector, amplifier = place
+    if not detector and len(identity.detectors) == 1 and identity.expected_detectors > 1:
+        detector = identity.detectors[0]  # one file of several of an exposure: the others say the same of themselves
+    tags = {"production": production, "kind": kind, "check": check, "detector": detector, "amplifier": amplifier}
+    fields = whole({**fields, "expid": identity.expid}, ("value",))
+    return Point("qa", fields, {**tags_of(frame), **tags}, observed_ns(identity.date_obs))

@@ -18,14 +18,17 @@ from processors.fits import Frame
 from processors.instrument import Instruments
 from processors.masters.associate import MAX_AGE_DAYS
 from processors.masters.build import Master
-from processors.reduction.spectrum import SlitExposure, SpectrumProduct, spectrum_frame
+from processors.publish import withdraw
+from processors.reduction.spectrum import NUMBERS, SlitExposure, SpectrumProduct, spectrum_frame
 from processors.spectra.choose_arc import choose_arc
+from services.core.errors import ServiceError
 from services.core.ledger import arcs, centre
 from services.core.ledger.arcs import StoredArc
 from services.core.ledger.engine import open_ledger
 from services.core.metrics.delay import observed_ns
 from services.core.metrics.line import Field
 from services.core.metrics.spool import Point
+from services.core.metrics.whole import whole
 from services.core.settings import Settings
 from services.core.version import SOFTWARE
 from services.worker.tasks import Input, product, tags_of
@@ -78,7 +81,7 @@ def spectrum(
     exposure = SlitExposure(frame, arc, masters.get("bias"), masters.get("flat"), masters.get("badpix"), hashes)
     try:
         made = spectrum_frame(exposure, path, software=SOFTWARE)
-    except (JobTimeoutException, MemoryError):
+    except (JobTimeoutException, MemoryError, ServiceError):  # the last: the task is another worker's by now
         raise
     except (ProcessorError, OSError) as error:
         log.warning("no spectrum: %s: %s", type(error).__name__, error)
@@ -87,7 +90,7 @@ def spectrum(
         log.exception("no spectrum: a defect")
         return _without(path, stored, frame, production, f"defect: {type(error).__name__}: {error}")
     _say(made, log)
-    fields: dict[str, Field] = {"made": True, "flags": " ".join(made.flags), **made.numbers()}
+    fields: dict[str, Field] = {"made": True, "flags": " ".join(made.flags), "reason": "", **made.numbers()}
     return SpectrumOutcome(path, product(path, "spectrum"), stored, _point(fields, frame, production))
 
 
@@ -111,7 +114,7 @@ def _arc(
 
 
 def _without(path: Path, stored: StoredArc | None, frame: Frame, production: str, reason: str) -> SpectrumOutcome:
-    path.unlink(missing_ok=True)  # one of before, with other masters
+    withdraw(path)  # one of before, with other masters
     fields: dict[str, Field] = {"made": False, "flags": _NO_SPECTRUM, "reason": reason[:500]}
     return SpectrumOutcome(path, None, stored, _point(fields, frame, production))
 
@@ -128,4 +131,4 @@ def _say(made: SpectrumProduct, log: logging.Logger) -> None:
 def _point(fields: dict[str, Field], frame: Frame, production: str) -> Point:
     identity = frame.identity
     tags = {**tags_of(frame), "production": production}
-    return Point("spectrum", {**fields, "expid": identity.expid}, tags, observed_ns(identity.date_obs))
+    return Point("spectrum", whole({**fields, "expid": identity.expid}, NUMBERS), tags, observed_ns(identity.date_obs))

@@ -26,7 +26,7 @@ from tests.fixtures.influx import Influx
 
 DAY_MS = 86_400_000
 # A quiet night has no errors, refusals and failures: these queries add rows to a panel that another one fills already.
-WARNING = 'qa,check=c,unit=u,detector=1,production=live,instrument=i value=1,verdict="warning"'
+WARNING = 'qa,check=c,detector=1,production=live,instrument=i value=1,expid=1i,verdict="warning",missing=""'
 ERROR = WARNING.replace("warning", "error")
 FAILED = 'task_failed,kind=check attempt=1i,again=false,reason="bad"'
 ALERT = 'alert,about=disk,alert=disk:d,what={} title="t",text="",severity=1i,episode=1i,open_s=9.5'

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from processors.errors import NoSolution
 from processors.fits import Frame, sha256_of
 from processors.identity import FrameIdentity
 from processors.instrument import Instruments
+from processors.publish import asking
+from services.core.errors import LeaseLost, LedgerUnreachable
 from services.core.ledger import arcs, arrivals, centre
 from services.core.ledger.engine import Ledger, open_ledger
 from services.core.ledger.registry_schema import made_from
@@ -151,6 +154,27 @@ def test_what_fails_leaves_no_spectrum_of_before(
     assert (again.point.fields["made"], again.point.fields["flags"]) == (False, "NOSPECTRUM")
     assert str(fault) in str(again.point.fields["reason"])
     assert "no spectrum" in caplog.text
+
+
+@pytest.mark.parametrize("fault", [LeaseLost("another has it"), LedgerUnreachable("away")], ids=type)
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_who_lost_the_task_neither_replaces_nor_removes_a_spectrum(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, fault: Exception, spoilt: bool
+) -> None:
+    archive.path.write_text("the other's")
+
+    def lost() -> None:
+        raise fault
+
+    def fails(*args: object, **kwargs: object) -> None:
+        raise NoSolution("no object on the slit")
+
+    if spoilt:
+        monkeypatch.setattr(module, "spectrum_frame", fails)
+    with asking(lost), pytest.raises(type(fault)):
+        archive.spectrum()
+    assert archive.path.read_text() == "the other's"
+    assert list(archive.path.parent.glob(".*")) == []
 
 
 def test_a_frame_without_a_spectrograph_has_none(archive: Archive) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.grafana.board import INSTRUMENT, SITE, Board, Row, Variable
-from deploy.grafana.influxql import Target, by, by_tags, where
+from deploy.grafana.dashboards.night_checks import OUT_OF_LIMITS
+from deploy.grafana.influxql import Target, by, by_tags, known, where
 from deploy.grafana.panels import PLAIN, Panel
 
 _WHOLE: Final = ("$site", "$instrument", "$detector", "\"detector\" != ''", "\"production\" = 'live'")
@@ -13,14 +14,13 @@ _AMP: Final = ("$site", "$instrument", "$detector", "$amplifier", "\"production\
 
 
 def _check(name: str, *conditions: str) -> str:
-    return where(*_AMP, f"\"check\" = '{name}'", *conditions)
+    return where(*_AMP, f"\"check\" = '{name}'", known("value"), *conditions)
 
 
 def _panel(title: str, text: str, check: str, unit: str, decimals: int, *conditions: str, width: int = 8) -> Panel:
-    query = 'SELECT mean("value") FROM "qa"' + _check(check, *conditions) + by("detector", "amplifier")
-    return Panel(
-        title, text, [Target(query, "$tag_detector $tag_amplifier")], "points", unit, decimals, width=width, every="1m"
-    )
+    query = 'SELECT mean("value") FROM "qa"' + _check(check, *conditions) + by("detector", "amplifier", "kind")
+    alias = "$tag_detector $tag_amplifier ($tag_kind)"
+    return Panel(title, text, [Target(query, alias)], "points", unit, decimals, width=width, every="1m")
 
 
 def _mean(check: str, name: str, *conditions: str) -> Target:
@@ -43,7 +43,8 @@ _AMPLIFIERS: Final = Row(
         ),
         _panel(
             "Read noise",
-            "Read noise from the overscan of bias frames. One amplifier that rises: its electronics; all: pick-up.",
+            "Read noise of bias frames: from the overscan of each (check), and from pairs of them (bias). "
+            "One amplifier that rises: its electronics; all: pick-up.",
             "read_noise",
             "suffix: e-",
             2,
@@ -121,15 +122,17 @@ _NOW: Final = Row(
             "How many values were checked on each detector, how many of them were out of limits, and how far it went "
             "from its own history (standard deviations; empty while there is too little history).",
             [
-                Target('SELECT count("value") AS "values" FROM "qa"' + where(*_WHOLE) + by_tags("detector")),
                 Target(
-                    'SELECT count("value") AS "out of limits" FROM "qa"'
-                    + where(*_WHOLE, "\"verdict\" != 'ok'")
+                    'SELECT count("value") AS "values" FROM "qa"' + where(*_WHOLE, known("value")) + by_tags("detector")
+                ),
+                Target(
+                    'SELECT count("expid") AS "out of limits" FROM "qa"'
+                    + where(*_WHOLE, OUT_OF_LIMITS)
                     + by_tags("detector")
                 ),
                 Target(
                     'SELECT max("value") AS "drift", count("value") AS "drifts" FROM "qa"'
-                    + where(*_WHOLE, "\"check\" = 'drift'")
+                    + where(*_WHOLE, "\"check\" = 'drift'", known("value"))
                     + by_tags("detector")
                 ),
             ],

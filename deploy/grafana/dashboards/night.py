@@ -7,7 +7,7 @@ from typing import Final
 from deploy.grafana.board import INSTRUMENT, SITE, Board, Row, Variable
 from deploy.grafana.dashboards import night_checks
 from deploy.grafana.dashboards.night_checks import VERDICT_COLOURS, VERDICTS, verdict
-from deploy.grafana.influxql import Target, by, by_tags, where
+from deploy.grafana.influxql import Target, by, by_tags, known, where
 from deploy.grafana.panels import Limits, Panel, number
 
 _WHO: Final = ("$site", "$instrument")
@@ -17,7 +17,7 @@ _SLOW: Final[Limits] = ((None, "green"), (300, "orange"), (900, "red"))
 
 
 def _median(field: str, title: str, text: str, unit: str, decimals: int, **more: object) -> Panel:
-    query = f'SELECT median("{field}") FROM "reduced"' + where(*_SKY) + by("filter")
+    query = f'SELECT median("{field}") FROM "reduced"' + where(*_SKY, known(field)) + by("filter")
     return Panel(title, text, [Target(query, "$tag_filter")], "points", unit, decimals, width=8, **more)  # type: ignore[arg-type]
 
 
@@ -26,10 +26,12 @@ _NUMBERS: Final = Row(
     (
         number(
             "Exposures",
-            "Exposures of the night that were checked, counted once each by the check of their completeness.",
+            "Exposures that were checked, by instrument: each number of an exposure counts once.",
             Target(
-                'SELECT count("value") FROM "qa"' + where(*_LIVE, "\"check\" = 'completeness'"),
-                "exposures",
+                'SELECT count(distinct("expid")) FROM "qa"'
+                + where(*_LIVE, "\"check\" = 'completeness'")
+                + by_tags("instrument"),
+                "$tag_instrument",
             ),
         ),
         number(
@@ -48,13 +50,13 @@ _NUMBERS: Final = Row(
         number(
             "Seeing",
             "Median full width at half maximum of the stars, over all detectors and filters.",
-            Target('SELECT median("seeing_arcsec") FROM "reduced"' + where(*_SKY), "seeing"),
+            Target('SELECT median("seeing_arcsec") FROM "reduced"' + where(*_SKY, known("seeing_arcsec")), "seeing"),
             "suffix: arcsec",
             2,
         ),
         Panel(
             "Checks",
-            "Values of checks by verdict; the tables below name those out of limits.",
+            "Checks by verdict; the tables below name those out of limits.",
             [verdict(name) for name in VERDICTS],
             "stat",
             "short",
@@ -82,10 +84,10 @@ _EXPOSURES: Final = Row(
             "How many exposures of each kind began in each interval. A gap is a closed dome or a camera that stopped.",
             [
                 Target(
-                    'SELECT count("value") FROM "qa"'
+                    'SELECT count(distinct("expid")) FROM "qa"'
                     + where(*_LIVE, "$filter", "\"check\" = 'completeness'")
-                    + by("obstype"),
-                    "$tag_obstype",
+                    + by("instrument", "obstype"),
+                    "$tag_instrument $tag_obstype",
                 )
             ],
             "bars",

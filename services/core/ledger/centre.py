@@ -234,8 +234,16 @@ def _temperature_c(conn: Connection, task: str) -> float | None:
     return statistics.median(known) if known else None
 
 
-def set_qa(conn: Connection, task: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Record the checks of a task, in place of those of an earlier run of it."""
-    conn.execute(delete(qa).where(qa.c.task == task))
+def set_qa(conn: Connection, task: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Record the checks of a task, in place of those of an earlier run of it.
+
+    Returns
+    -------
+    list of (check, detector, amplifier)
+        What the earlier run had a result of, and this one has none.
+    """
+    place = (qa.c.check, qa.c.detector, qa.c.amplifier)
+    before = {(row[0], row[1], row[2]) for row in conn.execute(delete(qa).where(qa.c.task == task).returning(*place))}
     for row in rows:
         conn.execute(insert(qa).values(task=task, **row))
+    return sorted(before - {(row["check"], row["detector"], row["amplifier"]) for row in rows})

@@ -54,6 +54,14 @@ def test_an_exposure_counts_when_all_its_detectors_are_there() -> None:
     assert news.what == "complete"
 
 
+def test_what_comes_after_the_completion_tells_nothing_new() -> None:
+    whole = [frame(1), frame(2), frame(3)]
+    (news,) = sequence_news(whole, 600.0, now=200.0)
+    again = [*whole, frame(2, arrived_at=900.0), frame(4, arrived_at=950.0)]
+    (later,) = sequence_news(again, 600.0, now=960.0)
+    assert later.point == news.point
+
+
 def test_sequences_that_end_together_are_two_points_and_frames_without_one_are_none() -> None:
     alone = replace(frame(1), identity=replace(frame(1).identity, sequence=None))
     news = sequence_news([alone, frame(1, 1, "a"), frame(1, 1, "b")], 600.0, now=110.0)
