@@ -14,6 +14,7 @@ from services.core.metrics.spool import Spool
 
 pytest_plugins = [
     "tests.fixtures.chroot_sshd",
+    "tests.fixtures.chrony",
     "tests.fixtures.influx",
     "tests.fixtures.ledger",
     "tests.fixtures.mosquitto",

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The servers that the tests talk to: sshd, PostgreSQL, InfluxDB, VictoriaMetrics, nginx, smstools, fpack, solve-field. Installed only when missing, only as root.
+# The servers that the tests talk to: sshd, PostgreSQL, InfluxDB, VictoriaMetrics, mosquitto, nginx, smstools, chrony, fpack, solve-field. Installed only when missing, only as root.
 set -euo pipefail
 
 declare -A package=(
@@ -11,6 +11,7 @@ declare -A package=(
     [/usr/sbin/mosquitto]=mosquitto
     [/usr/sbin/nginx]=nginx-light
     [/usr/sbin/smsd]=smstools
+    [/usr/sbin/chronyd]=chrony
     [/usr/bin/solve-field]=astrometry.net
 )
 missing=()

@@ -6,22 +6,19 @@ How far the other site's clock is off is told by its heartbeats (`services.condi
 from __future__ import annotations
 
 import ctypes
-import re
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from services.conditions.base import Eye, Finding, OpenAlert, Report, above, words_of_time
+from services.conditions.chrony import ask_chrony, quiet_s
 from services.core.condition_settings import ClockConditions
 from services.core.metrics.spool import Point
 
 _STA_UNSYNC: Final = 0x0040
 _STA_NANO: Final = 0x2000
 _TIME_ERROR: Final = 5
-_SYSTEM_TIME: Final = re.compile(r"^System time\s*: ([0-9.]+) seconds (slow|fast) of NTP time", re.MULTILINE)
 _JUMP_OPEN_S: Final = 3600.0  # a jump is over when it happens, and is told for so long
 _GRAVE: Final = 60.0  # times the limit: then nights and exposures go wrong
 
@@ -50,18 +47,18 @@ class ClockFacts:
     """What is known of the clock.
 
     `offset_s` is its distance from NTP's time (positive: it is ahead), None when nothing holds it;
-    `unsynchronised_s` for how long that has been so; `jump_s` by how much it was set since the last look.
+    `unsynchronised_s` for how long nothing has held it, or no server was heard; `jump_s` by how much it was set since
+    the last look; `source`: who says so.
     """
 
     offset_s: float | None
-    error_s: float | None = None
     unsynchronised_s: float | None = None
     jump_s: float = 0.0
     source: str = "kernel"
 
 
-def kernel_clock() -> tuple[float | None, float | None]:
-    """Offset and largest error of the kernel's clock, seconds; no offset when nothing disciplines it.
+def kernel_clock() -> float | None:
+    """Offset of the clock as the kernel has it from NTP, seconds; None when nothing disciplines it.
 
     Raises
     ------
@@ -73,57 +70,35 @@ def kernel_clock() -> tuple[float | None, float | None]:
     state = libc.adjtimex(ctypes.byref(timex))
     if state < 0:
         raise OSError(ctypes.get_errno(), "adjtimex refused")
-    if state == _TIME_ERROR or timex.status & _STA_UNSYNC:
-        return None, None
-    unit = 1e9 if timex.status & _STA_NANO else 1e6
+    return kernel_offset(state, timex.status, timex.offset)
+
+
+def kernel_offset(state: int, status: int, offset: int) -> float | None:
+    """Offset by what adjtimex(2) returned, its `status` and its `offset` (us, or ns), seconds."""
+    if state == _TIME_ERROR or status & _STA_UNSYNC:
+        return None
     # What is still to be slewed: the kernel adds it to the clock, so the clock is behind by it.
-    return -timex.offset / unit, timex.maxerror / 1e6
-
-
-def chrony_offset(tracking: str) -> float | None:
-    """Offset in what `chronyc tracking` prints, seconds (positive: we are ahead); None while chrony has no source."""
-    if "Leap status     : Not synchronised" in tracking:
-        return None
-    found = _SYSTEM_TIME.search(tracking)
-    return None if found is None else float(found[1]) * (1 if found[2] == "fast" else -1)
-
-
-def chrony_clock() -> float | None:
-    """Offset as chrony knows it, seconds; None without chrony.
-
-    The kernel does not know it: chrony steers the clock by its frequency.
-    """
-    program = shutil.which("chronyc")
-    if program is None:
-        return None
-    try:
-        done = subprocess.run(
-            [program, "-n", "tracking"],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=3.0,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return chrony_offset(done.stdout) if done.returncode == 0 else None
+    return -offset / (1e9 if status & _STA_NANO else 1e6)
 
 
 def gather(memory: dict[str, Any]) -> ClockFacts:
-    """Ask chrony or the kernel; what must be remembered from look to look is in `memory`."""
-    kernel, error_s = kernel_clock()
-    chrony = chrony_clock() if kernel is not None else None
-    offset_s = kernel if chrony is None else chrony
+    """Ask chrony, else the kernel; what must be remembered from look to look is in `memory`.
+
+    chrony first: the kernel does not know its offset, and without chrony's `rtcsync` not even that it holds the clock.
+    """
+    chrony = ask_chrony()
     wall, steady = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
     before = memory.get("clocks")
     jump_s = 0.0 if before is None else (wall - before[0]) - (steady - before[1])
     memory["clocks"] = (wall, steady)
-    if offset_s is not None:
-        memory.pop("unsynchronised", None)
-        return ClockFacts(offset_s, error_s, None, jump_s, "kernel" if chrony is None else "chrony")
-    since = memory.setdefault("unsynchronised", steady)
-    return ClockFacts(None, None, steady - since, jump_s)
+    source = "kernel" if chrony is None else "chrony"
+    offset_s = kernel_clock() if chrony is None else chrony.offset_s
+    if offset_s is None:
+        since = memory.setdefault("unsynchronised", steady)
+        return ClockFacts(None, steady - since, jump_s, source)
+    memory.pop("unsynchronised", None)
+    quiet = None if chrony is None else quiet_s(chrony, memory, wall, steady)
+    return ClockFacts(offset_s, quiet, jump_s, source)
 
 
 def decide(
@@ -138,11 +113,22 @@ def decide(
             text = f"the clock of {host} is {_side(facts.offset_s)} of NTP ({facts.source}), limit {limit:g} s"
             details = {"value": facts.offset_s, "limit": limit, "unit": "s"}
             findings.append(Finding(alert, text, 2 if off > _GRAVE * limit else 1, details))
-    limit = settings.unsynchronised_s
-    if limit is not None and facts.unsynchronised_s is not None and facts.unsynchronised_s > limit:
-        text = f"nothing has held the clock of {host} for {words_of_time(facts.unsynchronised_s)}: does NTP run?"
-        findings.append(Finding(f"clock:{host}:unsynchronised", text, 1))
+    findings += _loose(facts, settings.unsynchronised_s, f"clock:{host}:unsynchronised", host, open_)
     return findings + _jumped(facts, settings.jump_s, f"clock:{host}:jump", host, now, open_.get(f"clock:{host}:jump"))
+
+
+def _loose(
+    facts: ClockFacts, limit: float | None, alert: str, host: str, open_: Mapping[str, OpenAlert]
+) -> list[Finding]:
+    if limit is None or facts.unsynchronised_s is None:
+        return []
+    if facts.unsynchronised_s > limit:
+        held = "nothing has held" if facts.offset_s is None else "no time server has been heard to hold"
+        advice = "does NTP run?" if facts.source == "kernel" else "chronyc sources says why"
+        text = f"{held} the clock of {host} for {words_of_time(facts.unsynchronised_s)}: {advice}"
+        return [Finding(alert, text, 1)]
+    # A process that has just begun to look has not seen it for long, but it was told already.
+    return [Finding(alert, open_[alert].message, 1)] if alert in open_ else []
 
 
 def _jumped(

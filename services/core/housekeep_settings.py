@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -116,11 +116,13 @@ class InfluxSource(AnySource):
     """An InfluxQL query of InfluxDB 1.x (or what speaks its language), polled by time.
 
     `query` holds `{time}` where the condition on the time goes. `parameter` names each series: `{measurement}`,
-    `{field}` and the tags that the query groups by. Points that come up to `overlap_s` late are found.
+    `{field}` and the tags that the query groups by. Points that come up to `overlap_s` late are found. `ca_file`: the
+    authority of an https server, in place of the system's.
     """
 
     kind: Literal["influxdb"]
     url: HttpUrl
+    ca_file: AbsolutePath | None = None
     database: str
     user: str | None = None
     password: Secret | None = None
@@ -141,27 +143,58 @@ class InfluxSource(AnySource):
             raise ValueError("'query' is expected to be one statement, without ';'")
         return self
 
+    @model_validator(mode="after")
+    def _who_speaks(self) -> InfluxSource:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("'user' and 'password' go together")
+        if self.token is not None and self.user is not None:
+            raise ValueError("expected 'token', or 'user' and 'password', not both")
+        if self.ca_file is not None and not self.url.startswith("https:"):
+            raise ValueError("'ca_file' goes with https")
+        return self
+
 
 class MqttSource(AnySource):
     """Messages of an MQTT broker, taken with QoS 1 in a session that the broker keeps while we are away.
 
     `topics`: filter → name of the parameter, `{topic}` (with dots for slashes) or `{1}`, `{2}`: the levels that stand
-    for `+`. A payload is a number, or a JSON object whose numbers become `NAME.key`.
+    for `+`. A payload is a number, or a JSON object whose numbers become `NAME.key`. With `tls` the port is 8883;
+    `ca_file`: the broker's authority, in place of the system's; `cert_file` and `key_file`: our own certificate, for a
+    broker that asks for one.
     """
 
     kind: Literal["mqtt"]
     host: str
     port: Port = 1883
+    tls: bool = False
+    ca_file: AbsolutePath | None = None
+    cert_file: AbsolutePath | None = None
+    key_file: AbsolutePath | None = None
     client_id: Annotated[str, Field(min_length=1, max_length=64)]
     user: str | None = None
     password: Secret | None = None
-    tls: bool = False
     topics: Annotated[dict[str, str], Field(min_length=1)]
     units: dict[str, str] = Field(default_factory=dict)
     time_key: str = "time"
     time_format: TimeFormat = "iso"
     time_zone: TimeZone = "UTC"
     max_waiting: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_tls(cls, given: Any) -> Any:
+        return {"port": 8883, **given} if isinstance(given, dict) and given.get("tls") is True else given
+
+    @model_validator(mode="after")
+    def _who_speaks(self) -> MqttSource:
+        if self.password is not None and self.user is None:
+            raise ValueError("'password' needs 'user'")
+        for key in ("ca_file", "cert_file", "key_file"):
+            if getattr(self, key) is not None and not self.tls:
+                raise ValueError(f"'{key}' goes with 'tls: true'")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("'cert_file' and 'key_file' go together")
+        return self
 
 
 class PushSource(AnySource):

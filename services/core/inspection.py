@@ -15,6 +15,7 @@ from services.core.filesystem import is_network
 from services.core.route_settings import RouteSettings
 from services.core.secret import Secret
 from services.core.settings import Settings, load_settings
+from services.core.tls import client_context
 from transfer.errors import BadDocument
 from transfer.signature import load_public
 
@@ -34,6 +35,7 @@ def _on_this_host(settings: Settings) -> Iterator[str]:
             secret.read()
         except BadSettings as error:
             yield f"{place}: {error}"
+    yield from _certificates(settings)
     for name, route in settings.routes.items():
         yield from _route(name, route)
     if settings.watch is not None:
@@ -57,6 +59,22 @@ def _housekeeping(settings: Settings) -> Iterator[str]:
     limits = settings.housekeep.limits
     if limits is not None and not limits.is_file():
         yield f"housekeep.limits: expected an existing file, got {limits} (then: nightferry limits check {limits})"
+
+
+def _certificates(settings: Settings) -> Iterator[str]:
+    """Files of TLS: an authority's certificate, or our own."""
+    sections: dict[str, object] = {"metrics.influxdb": settings.metrics.influxdb}
+    if settings.housekeep is not None:
+        sections |= {f"housekeep.sources.{name}": source for name, source in settings.housekeep.sources.items()}
+    for place, section in sections.items():
+        files = {key: getattr(section, key, None) for key in ("ca_file", "cert_file", "key_file")}
+        try:
+            client_context(**files)
+        except BadSettings as error:
+            yield f"{place}.{error}"
+        key_file = files["key_file"]
+        if key_file is not None and key_file.is_file() and key_file.stat().st_mode & 0o077:
+            yield f"{place}.key_file: other users can read {key_file}: chmod 600"
 
 
 def _keys(settings: Settings) -> Iterator[str]:

@@ -73,6 +73,8 @@ class InfluxSettings(Section):
                 raise ValueError(f"version {self.version} has no '{key}'; it knows {known}")
         if (self.user is None) != (self.password is None):
             raise ValueError("'user' and 'password' go together")
+        if self.ca_file is not None and not self.url.startswith("https:"):
+            raise ValueError("'ca_file' goes with https")
         return self
 
     @property

@@ -161,8 +161,8 @@ class Runner:
         self._batch = None if batch.empty else batch
         self._busy_since = None
 
-    def _say(self, reason: str, *, known: bool = True) -> None:
-        if not self.trouble or not known:
+    def _say(self, reason: str, *, known: bool = True, other: bool = False) -> None:
+        if not self.trouble or not known or other:
             log = get_logger().bind(source=self.name)
             (log.warning if known else log.exception)("a source does not answer", reason=reason)
 
@@ -171,7 +171,7 @@ class Runner:
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         now = time.monotonic()
         self.seconds = 0.0
-        self._say(reason, known=known)
+        self._say(reason, known=known, other=reason != self.trouble)  # a connection that broke, and then why
         if self.away_since is None:
             self.away_since = self._busy_since
         self.trouble = reason

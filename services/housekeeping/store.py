@@ -7,6 +7,7 @@ processes read the file while it is written to: `open_store(path, readonly=True)
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import uuid
@@ -195,16 +196,13 @@ def _named(error: sqlite3.Error) -> type[StoreUnreachable]:
 def open_or_begin_anew(path: Path, keep_s: float) -> tuple[Store, str]:
     """Open the file to write; one that is damaged is set aside and begun anew, and the second word says why.
 
-    Raises
-    ------
-    StoreUnreachable
-        As `open_store`; another version's file is left alone.
+    Raises what `open_store` raises otherwise: another version's file is left alone.
     """
     try:
         return open_store(path, keep_s=keep_s), ""
     except StoreDamaged as error:
-        for each in [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]:
-            if each.exists():
+        for each in (path.with_name(path.name + end) for end in ("", "-wal", "-shm")):
+            with contextlib.suppress(FileNotFoundError):
                 each.replace(each.with_name(f"{each.name}.damaged"))
         return open_store(path, keep_s=keep_s), str(error)
 
@@ -220,30 +218,32 @@ def open_store(path: Path, *, readonly: bool = False, keep_s: float = 7200.0) ->
         It is no database, or its pages do not fit together.
     StoreOfAnotherVersion
     """
-    try:
-        if readonly:
-            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, isolation_level=None)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION) or (readonly and version == 0):
-            db.close()
-            why = (
-                f"written by another version (its number is {version}, ours {_VERSION})" if version else "not made yet"
-            )
-            raise (StoreOfAnotherVersion if version else StoreUnreachable)(f"{path}: {why}")
-        if not readonly:
-            found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                db.close()
-                raise StoreDamaged(f"{path}: {' '.join(str(found).split())}")
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-8000"):
-                db.execute(f"PRAGMA {pragma}")
-            identity = f"INSERT OR IGNORE INTO state VALUES ('identity', '\"{uuid.uuid4().hex}\"');"
-            db.executescript(
-                f"BEGIN;{_SCHEMA}{LastValues.SCHEMA}{History.SCHEMA}{identity}PRAGMA user_version={_VERSION};COMMIT;"
-            )
-    except sqlite3.Error as error:
-        raise _named(error)(f"{path}: {error}; has `nightferry housekeep` run?") from None
+    with contextlib.ExitStack() as undo:
+        try:
+            if not readonly:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            place = f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
+            db = sqlite3.connect(place, uri=True, timeout=30, isolation_level=None, check_same_thread=readonly)
+            undo.callback(db.close)
+            _prepare(db, path, readonly=readonly)
+        except sqlite3.Error as error:
+            raise _named(error)(f"{path}: {error}; has `nightferry housekeep` run?") from None
+        undo.pop_all()  # it is good, and stays open
     return Store(db, keep_s)
+
+
+def _prepare(db: sqlite3.Connection, path: Path, *, readonly: bool) -> None:
+    """See that it is ours and whole; lay the tables."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, _VERSION):
+        raise StoreOfAnotherVersion(f"{path}: written by another version (its number is {version}, ours {_VERSION})")
+    if readonly and not version:
+        raise StoreUnreachable(f"{path}: not made yet")
+    if readonly:
+        return
+    if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise StoreDamaged(f"{path}: {' '.join(str(found).split())}")
+    db.executescript("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA cache_size=-8000;")
+    tables = _SCHEMA + LastValues.SCHEMA + History.SCHEMA
+    identity = f"INSERT OR IGNORE INTO state VALUES ('identity', '\"{uuid.uuid4().hex}\"');"
+    db.executescript(f"BEGIN;{tables}{identity}PRAGMA user_version={_VERSION};COMMIT;")

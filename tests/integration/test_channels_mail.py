@@ -18,6 +18,7 @@ from services.alerts.channels.registry import mistakes_in_channel, send
 from services.alerts.message import AlertView, Message, compose
 from services.core.alert_settings import Channel
 from services.core.secret import Secret
+from tests.fixtures.certificates import Authority, make_authority
 from tests.fixtures.smtp import PASSWORD, SmtpServer
 
 NOW = 1_795_232_434.0
@@ -101,13 +102,55 @@ def test_a_wrong_password_is_refused_and_not_told(
     assert "hunter2" not in said and PASSWORD not in said and ANNA not in said
 
 
-def test_a_server_whose_certificate_nobody_vouches_for_is_no_answer(
-    smtp: SmtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(params=["starttls", "ssl"])
+def both(smtp: SmtpServer, request: pytest.FixtureRequest) -> SmtpServer:
+    """A server that speaks TLS when it is asked to, and one that does from the first byte."""
+    smtp.mode = request.param
+    restart(smtp, None)
+    return smtp
+
+
+def restart(smtp: SmtpServer, certificate: Path | None) -> None:
+    """With another certificate."""
+    smtp.stop()
+    smtp.certificate = certificate
+    smtp.start()
+
+
+def test_a_mail_leaves_by_every_kind_of_tls(both: SmtpServer, tmp_path: Path) -> None:
+    send(mail_channel(tmp_path, both.url), "mail", ANNA, a_message())
+    assert [mail.to for mail in both.mails] == [(ANNA,)]
+
+
+def test_an_authority_beside_those_of_the_system(
+    both: SmtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(ChannelUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
-        send(mail_channel(tmp_path, smtp.url), "mail", ANNA, a_message())
-    assert not smtp.mails
+    """As `update-ca-certificates` makes it: one file of all of them."""
+    system = Path("/etc/ssl/certs/ca-certificates.crt")
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes((system.read_bytes() if system.exists() else b"") + both.authority.ca_file.read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    send(mail_channel(tmp_path, both.url), "mail", ANNA, a_message())
+    assert len(both.mails) == 1
+
+
+def test_a_server_whose_certificate_does_not_fit_is_no_answer(
+    both: SmtpServer, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = mail_channel(tmp_path, both.url)
+    (tmp_path / "other").mkdir()
+    for file in (None, make_authority(tmp_path / "other").ca_file):
+        with monkeypatch.context() as patch:
+            patch.delenv("SSL_CERT_FILE") if file is None else patch.setenv("SSL_CERT_FILE", str(file))
+            with pytest.raises(ChannelUnreachable, match=r"CERTIFICATE_VERIFY_FAILED.*unable to get local issuer"):
+                send(channel, "mail", ANNA, a_message())
+    restart(both, authority.issue("mail.example.org"))
+    with pytest.raises(ChannelUnreachable, match=r"not valid for '127\.0\.0\.1'"):
+        send(channel, "mail", ANNA, a_message())
+    restart(both, authority.issue("127.0.0.1", expired=True))
+    with pytest.raises(ChannelUnreachable, match="certificate has expired"):
+        send(channel, "mail", ANNA, a_message())
+    assert not both.mails
 
 
 def test_a_server_that_is_away_is_unreachable_and_takes_it_afterwards(smtp: SmtpServer, tmp_path: Path) -> None:

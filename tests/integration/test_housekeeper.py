@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -77,7 +78,8 @@ def test_killed_at(step: str, make: Callable[..., HkSite], tmp_path: Path) -> No
     append(file, tail[-7:])
     site.start()
     site.wait_for("loop", "t", 39.0)
-    times, values = site.store().trend("loop", "t", 3600)
+    with contextlib.closing(site.store()) as store:
+        times, values = store.trend("loop", "t", 3600)
     assert len(times) == len(set(times.tolist())) == 20
     assert values.tolist().count(300.0) == 3
     assert len(site.lines()) == 20  # a line that stands there twice overwrites itself
@@ -154,6 +156,7 @@ def test_rows_that_nobody_can_use_are_counted_and_kept_and_said_once(
     site.wait_for("loop", "t", 2.0)
     site.stop()
     assert site.log().count("a row is set aside") == 1
-    assert len(site.store().set_aside(1000)) == 200
+    with contextlib.closing(site.store()) as store:
+        assert len(store.set_aside(1000)) == 200
     points = "".join(site.lines("housekeeper"))
     assert "bad_rows=500i" in points and "rows=2i" in points

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import sqlite3
@@ -108,7 +109,7 @@ def test_a_damaged_memory_is_set_aside_and_begun_anew(make: Callable[..., HkSite
 def test_another_version_s_memory_is_left_alone_with_a_clear_word(make: Callable[..., HkSite]) -> None:
     site = make()
     site.state.mkdir(exist_ok=True)
-    with sqlite3.connect(site.state / "housekeeping.sqlite") as db:
+    with contextlib.closing(sqlite3.connect(site.state / "housekeeping.sqlite")) as db, db:
         db.execute("PRAGMA user_version = 7")
     assert site.start().wait(timeout=20) == 2  # systemd does not start it again
     site.process = None
@@ -122,7 +123,7 @@ def test_positions_that_nobody_can_read_are_said_and_stop_no_other(make: Callabl
     site.start()
     site.wait_for("loop", "t", 1.0)
     site.stop()
-    with sqlite3.connect(site.state / "housekeeping.sqlite") as db:
+    with contextlib.closing(sqlite3.connect(site.state / "housekeeping.sqlite")) as db, db:
         db.execute("UPDATE positions SET value = '{\"newer\": 1}'")
     site.start()
     away = "housekeeping:loop:-:unreachable"

@@ -11,6 +11,7 @@ from services.core.errors import BadSettings
 from services.core.metrics.influx import InfluxUnreachable, login_of
 from services.core.metrics.line import escaped_key
 from services.core.metrics_settings import InfluxSettings
+from services.core.tls import client_context, words_of
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
@@ -25,8 +26,8 @@ class Elsewhere:
         self._url = settings.url
         self._database = settings.database or settings.bucket or ""
         self._headers = login_of(settings)
-        ca_file = str(settings.ca_file) if settings.ca_file is not None else None
-        self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ca_certs=ca_file)
+        context = client_context(settings.ca_file)
+        self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ssl_context=context)
 
     @classmethod
     def of(cls, settings: Settings) -> Elsewhere:
@@ -60,7 +61,7 @@ class Elsewhere:
             )
             told = json.loads(answer.data)
         except (HTTPError, OSError, ValueError) as error:
-            raise InfluxUnreachable(f"InfluxDB {self._url}: {error}") from error
+            raise InfluxUnreachable(f"InfluxDB {self._url}: {words_of(error)}") from error
         results = told.get("results") if isinstance(told, dict) else None
         result = results[0] if isinstance(results, list) and results else None
         if answer.status != 200 or not isinstance(result, dict) or "error" in result:

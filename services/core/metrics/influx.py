@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from services.core.errors import BadSettings, ServiceError
 from services.core.metrics_settings import InfluxSettings
+from services.core.tls import client_context, words_of
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 
@@ -60,7 +61,7 @@ def post_to(settings: InfluxSettings) -> Post:
     Raises
     ------
     BadSettings
-        A secret cannot be read.
+        A secret, or the file of the certificate authority, cannot be read.
     """
     login_of(settings)
     return VersionOne(settings) if settings.version == 1 else ByClient(settings)
@@ -82,7 +83,7 @@ class ByClient:
             token=None,
             org=self._org,
             timeout=int(settings.timeout_s * 1000),
-            ssl_ca_cert=str(settings.ca_file) if settings.ca_file is not None else None,
+            ssl_context=client_context(settings.ca_file),
         )
         self._settings = settings
         self._service = WriteService(self._client.api_client)
@@ -107,9 +108,11 @@ class ByClient:
             )
             return _answer(answer.status, answer.data, answer.headers)
         except ApiException as error:
+            if not error.status:  # the client's word for TLS that failed
+                raise InfluxUnreachable(f"InfluxDB {self._url}: {words_of(error)}") from error
             return _answer(error.status, error.body, error.headers)
         except (HTTPError, OSError) as error:
-            raise InfluxUnreachable(f"InfluxDB {self._url}: {error}") from error
+            raise InfluxUnreachable(f"InfluxDB {self._url}: {words_of(error)}") from error
 
     def close(self) -> None:
         """As the protocol says."""
@@ -128,8 +131,8 @@ class VersionOne:
         self._url = settings.url
         self._write = f"{settings.url}/write?{urlencode(query)}"
         self._settings = settings
-        ca_file = str(settings.ca_file) if settings.ca_file is not None else None
-        self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ca_certs=ca_file)
+        context = client_context(settings.ca_file)
+        self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ssl_context=context)
 
     def post(self, body: bytes) -> Answer:
         """As the protocol says."""
@@ -139,7 +142,7 @@ class VersionOne:
         try:
             answer = self._pool.request("POST", self._write, body=body, headers=headers)
         except (HTTPError, OSError) as error:
-            raise InfluxUnreachable(f"InfluxDB {self._url}: {error}") from error
+            raise InfluxUnreachable(f"InfluxDB {self._url}: {words_of(error)}") from error
         return _answer(answer.status, answer.data, answer.headers)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from services.core.housekeep_settings import InfluxSource
+from services.core.tls import client_context, words_of
 from services.housekeeping.named import fill
 from services.housekeeping.samples import Samples
 from services.housekeeping.sources.base import Bad, Batch, Position, SourceUnreachable
@@ -24,6 +25,15 @@ from services.housekeeping.times import AHEAD_NS
 _KEY: Final = "query"
 _SHORTEST_NS: Final = 1_000_000
 _LARGEST: Final = 64 << 20  # bytes of one answer
+
+
+class _NoWayRound(urllib.request.HTTPRedirectHandler):
+    """A redirection is no answer: our login would go to whomever it names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 Series = dict[str, tuple[list[int], list[float | str]]]  # by parameter
 
 
@@ -42,6 +52,8 @@ class InfluxPolled:
         self._seen: dict[int, int] = dict(_unpack(kept.get("seen", "")))  # digest of a point → its time
         self._overlap_ns = round(settings.overlap_s * 1e9)
         self._window_ns = round(settings.window_s * 1e9)
+        https = urllib.request.HTTPSHandler(context=client_context(settings.ca_file))
+        self._http = urllib.request.build_opener(https, _NoWayRound)
 
     def poll(self, now_ns: int) -> Batch:
         """As `Source.poll`."""
@@ -102,13 +114,13 @@ class InfluxPolled:
             f"{settings.url.rstrip('/')}/query", urllib.parse.urlencode(form).encode(), self._headers()
         )
         try:
-            with urllib.request.urlopen(request, timeout=settings.timeout_s) as answer:
+            with self._http.open(request, timeout=settings.timeout_s) as answer:
                 body = answer.read(_LARGEST + 1)
         except urllib.error.HTTPError as error:
             words = error.read(500).decode("utf-8", "replace").strip()
             raise SourceUnreachable(f"{settings.url}: {error.code} {words}") from None
         except (urllib.error.URLError, OSError) as error:
-            raise SourceUnreachable(f"{settings.url}: {error}") from None
+            raise SourceUnreachable(f"{settings.url}: {words_of(error)}") from None
         if len(body) > _LARGEST:
             raise SourceUnreachable(f"{settings.url}: an answer of more than {_LARGEST} bytes; make window_s shorter")
         try:

@@ -6,20 +6,20 @@ import contextlib
 import hashlib
 import json
 import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from services.core.housekeep_settings import MqttSource
 from services.housekeeping.named import fill, in_rows
 from services.housekeeping.ordering import Sequencer
-from services.housekeeping.sources.base import Bad, Batch, Position, SourceUnreachable
+from services.housekeeping.sources.base import Bad, Batch, Position
+from services.housekeeping.sources.mqtt_link import Link
 from services.housekeeping.times import time_parser
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.client import MQTTMessage
 
 _KEY: Final = "session"
 _TOPIC: Final = "topic:"
@@ -27,7 +27,6 @@ _MOST_DONE: Final = 200  # of earlier batches: more than a broker has in flight
 _MOST_AT_ONCE: Final = 5000
 _MOST_TOPICS: Final = 20_000
 _LONGEST: Final = 64 << 10  # bytes of a payload
-_CONNECT_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,15 @@ class MqttMessages:
         self._time = time_parser(settings.time_format, settings.time_zone)
         self._waiting: queue.Queue[Message] = queue.Queue(settings.max_waiting)
         self._unacknowledged: list[Message] = []
-        self._connected = threading.Event()
-        self._refused = ""
-        self._client: Client | None = None
+        self._link = Link(settings, self._on_message, self._on_loss)
 
     def poll(self, now_ns: int) -> Batch:
         """As `Source.poll`."""
-        self._listen()
+        # While messages wait here the connection may be down: they are ours already.
+        if not self._link.is_up() and self._waiting.empty():
+            trouble = self._link.trouble()
+            self._link.close()
+            raise trouble
         messages: list[Message] = []
         while len(messages) < _MOST_AT_ONCE:
             try:
@@ -101,75 +102,27 @@ class MqttMessages:
         new = [message.digest for message in messages if message.qos]
         self._done = [*self._done, *new][-max(len(new), _MOST_DONE) :]
         positions[_KEY] = {"done": self._done}
-        origin = f"mqtt://{self._settings.host}:{self._settings.port}"
-        samples = in_rows(self._name, rows, self._settings.units, origin)
+        samples = in_rows(self._name, rows, self._settings.units, self._link.url)
         more = not self._waiting.empty()
         return Batch(tuple(samples), positions, tuple(bad.rows), bad.count, notes, more)
 
     def committed(self) -> None:
         """Tell the broker."""
         for message in self._unacknowledged:
-            if self._client is not None and message.qos:
-                self._client.ack(message.number, message.qos)
+            if message.qos:
+                self._link.ack(message.number, message.qos)
         self._unacknowledged = []
 
     def close(self) -> None:
         """Leave the broker, which keeps our session."""
-        if self._client is not None:
-            self._client.disconnect()
-            self._client.loop_stop()
-            self._client = None
+        self._link.close()
 
-    def _listen(self) -> None:
-        if self._client is None:
-            self._client = self._start()
-        # While messages wait here the connection may be down: they are ours already.
-        if not self._connected.wait(_CONNECT_S) and self._waiting.empty():
-            said = self._refused or "no answer"
-            self.close()
-            raise SourceUnreachable(f"mqtt://{self._settings.host}:{self._settings.port}: {said}")
-
-    def _start(self) -> Client:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        settings = self._settings
-        client = Client(CallbackAPIVersion.VERSION2, client_id=settings.client_id, clean_session=False, manual_ack=True)
-        if settings.user is not None:
-            client.username_pw_set(settings.user, None if settings.password is None else settings.password.read())
-        if settings.tls:
-            client.tls_set()
-        client.on_connect, client.on_message = self._on_connect, self._on_message
-        client.on_subscribe, client.on_disconnect = self._on_subscribe, self._on_disconnect
-        client.reconnect_delay_set(1, 30)
-        try:
-            client.connect(settings.host, settings.port, keepalive=30)
-        except (OSError, ValueError) as error:
-            raise SourceUnreachable(f"mqtt://{settings.host}:{settings.port}: {error}") from None
-        client.loop_start()
-        return client
-
-    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        if reason.is_failure:
-            self._refused = str(reason)
-            return
-        client.subscribe([(topic, 1) for topic in self._settings.topics])
-
-    def _on_subscribe(self, _client: Client, _data: Any, _number: int, reasons: Any, _properties: Any) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
-        if refused:
-            self._refused = f"refuses our topics: {', '.join(refused)}"
-        else:
-            self._connected.set()
-
-    def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._refused = str(reason)
-        self._connected.clear()
+    def _on_loss(self) -> None:
         with contextlib.suppress(queue.Empty):  # the broker sends again what we have not acknowledged
             while True:
                 self._waiting.get_nowait()
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _on_message(self, message: MQTTMessage) -> None:
         # A full queue stops paho's thread and so the broker: it keeps the rest until we are through.
         payload = bytes(message.payload[: _LONGEST + 1])
         kept = (time.time_ns(), bool(message.dup), bool(message.retain))

@@ -41,6 +41,11 @@ def test_last_values_trend_and_positions_are_one(store: Store, tmp_path: Path) -
     assert reading.trend("roe", "none", 100)[0].size == 0
 
 
+def test_what_is_committed_outlives_a_power_cut_and_readers_do_not_wait(store: Store) -> None:
+    said = [store._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert said == ["wal", 2], "2 is FULL: every commit is on the disk"
+
+
 def test_a_transaction_that_fails_keeps_nothing(store: Store) -> None:
     store.commit([rows(0, 1)], {"roe": {"1": {"offset": 1}}})
     broken = Samples("roe", NAMES, np.array([5]), np.ones((1, 3)), {"mode": ("x", "y")})
