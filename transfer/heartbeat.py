@@ -16,6 +16,7 @@ from transfer.signature import open_signed, sign, signed_body
 
 VERSION: Final = 1
 SUFFIX: Final = ".heartbeat"
+RECEIVER_NAME: Final = "receipts/receiver.heartbeat"
 MAX_BYTES: Final = 256 << 10
 MAX_NUMBER: Final = 1 << 53
 MAX_DAEMONS: Final = 64

@@ -72,13 +72,22 @@ def _daemons(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _heard(conn: Any, settings: Settings, now: float) -> list[dict[str, Any]]:
-    """Sites, receivers and hosts that are to be heard of, and how long ago that was."""
+    """Sites, receivers and hosts that are to be heard of, how long ago that was, and whether they tell their people.
+
+    `tells` is None where that is not known: an older receiver, or one that is not heard of by itself.
+    """
     from services.core.ledger.heartbeats import heartbeat_rows
 
     shown = ("site:", "receiver:", f"notify:{settings.site}:")
+    rows = heartbeat_rows(conn)
+
+    def tells(who: str) -> bool | None:
+        spoken = rows.get(who.replace("receiver:", "centre:", 1))
+        return spoken.document.get("tells") if spoken is not None else None
+
     return [
-        {"who": who.replace(shown[2], "host:"), "age_s": round(max(0.0, now - row.at), 1)}
-        for who, row in sorted(heartbeat_rows(conn).items())
+        {"who": who.replace(shown[2], "host:"), "age_s": round(max(0.0, now - row.at), 1), "tells": tells(who)}
+        for who, row in sorted(rows.items())
         if who.startswith(shown)
     ]
 
@@ -103,6 +112,8 @@ def _forget(settings: Settings, ledger: Ledger, who: str) -> int:
     if kind in ("site", "host", "receiver") and name:
         with ledger.begin() as conn:
             if forget_heartbeat(conn, row, now(), "a person said so"):
+                if kind == "receiver":
+                    forget_heartbeat(conn, f"centre:{name}", now(), "a person said so")
                 for alert in _of_host(conn, name) if kind == "host" else ():
                     resolve_alert(conn, alert, now())
                 say(f"{who} is missed no more")
@@ -159,4 +170,5 @@ def _print_daemons(console: Console, daemons: list[dict[str, Any]], heard: list[
             table.add_row(each["instance"], Text(state, style), Text(beat, style), Text(each["status"]))
         console.print(table)
     for each in heard:
-        console.print(f"{each['who']} was heard {words_of_time(each['age_s'])} ago", markup=False)
+        cannot = "" if each["tells"] is not False else "; it cannot reach its people"
+        console.print(f"{each['who']} was heard {words_of_time(each['age_s'])} ago{cannot}", markup=False)

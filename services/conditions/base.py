@@ -17,6 +17,7 @@ from services.core.settings import Settings
 
 BACK: Final = 0.1  # by this fraction of its limit a number must go back before its alert is over
 _MOST_LISTED: Final = 10
+_MEANWHILE_S: Final = 60.0  # longer than a sweep takes
 
 IsOpen = Callable[[str], bool]
 
@@ -54,8 +55,11 @@ class Steady:
     set_at: float = 0.0
 
     def when(self, at: float, now: float) -> float:
-        """A time in the past as far as this clock can tell, seconds since 1970."""
-        return self.begun_at if at > now else max(at, self.set_at)
+        """A time in the past as far as this clock can tell, seconds since 1970.
+
+        What is written down while a sweep looks lies ahead of its `now`, and is not of another clock.
+        """
+        return self.begun_at if at > now + _MEANWHILE_S else max(min(at, now), self.set_at)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.conditions.base import Eye, Finding, IsOpen, Report, above, is_sole, listed, words_of_time
+from services.conditions.base import Eye, Finding, IsOpen, Report, above, is_sole, words_of_time
 from services.conditions.beacon import Beacon
-from services.conditions.daemons import BAD
+from services.conditions.relay import daemons_of, last_word, relayed
 from services.core.condition_settings import ConditionSettings, HeartbeatConditions
-from services.core.ledger.alert_words import name_of
 from services.core.ledger.heartbeats import heartbeat_rows
 from services.core.metrics.spool import Point
 from services.core.settings import Settings
@@ -40,10 +39,14 @@ class Word:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everybody who is to be heard of. `refused` are (site, when, reason) of heartbeats that were not believed."""
+    """Everybody who is to be heard of. `refused` are (site, when, reason) of heartbeats that were not believed.
+
+    `routes` are receivers by their status, `centres` what they say of their sites: an older one says nothing.
+    """
 
     sites: tuple[Word, ...] = ()
     routes: tuple[Word, ...] = ()
+    centres: tuple[Word, ...] = ()
     hosts: tuple[Word, ...] = ()
     refused: tuple[tuple[str, float, str], ...] = ()
 
@@ -61,12 +64,15 @@ def gather(conn: Connection, settings: Settings, host: str, expect: Sequence[str
             row = named.get(site)
             said = row.document if row is not None else {}
             sites.append(Word(site, row.at if row is not None else None, since, listened, said))
-    routes = []
+    routes, centres = [], []
     for name, route in sorted(settings.routes.items()):
-        row = rows.get(f"receiver:{name}")
+        row, spoken = rows.get(f"receiver:{name}"), rows.get(f"centre:{name}")
         if row is not None and route.receipts != "readback":
             document = row.document
-            routes.append(Word(name, row.at, document.get("since", row.at), document.get("tried_at", row.at)))
+            word = Word(name, row.at, document.get("since", row.at), document.get("tried_at", row.at))
+            routes.append(word)
+            if spoken is not None:
+                centres.append(replace(word, at=spoken.at, said=spoken.document))
     mine = f"notify:{settings.site}:"
     hosts = [
         Word(who.removeprefix(mine), row.at, row.at, now, row.document)
@@ -78,7 +84,7 @@ def gather(conn: Connection, settings: Settings, host: str, expect: Sequence[str
         for who, row in sorted(rows.items())
         if who.startswith("refused:")
     )
-    return Facts(tuple(sites), tuple(routes), tuple(hosts), refused)
+    return Facts(tuple(sites), tuple(routes), tuple(centres), tuple(hosts), refused)
 
 
 def silence_s(word: Word, now: float) -> float:
@@ -103,18 +109,27 @@ def decide(
             findings.append(
                 Finding(f"{alert}:silent", f"{text}: it, or the link to it, is down", 2, _details(quiet_s, settings))
             )
+    findings += _centres(facts, settings, now, is_open)
     for word in facts.hosts:
         quiet_s = silence_s(word, now)
         if quiet_s > settings.silent_s:
             text = f"host {word.who} has been silent for {words_of_time(quiet_s)}: its nightferry notify does not sweep"
-            known = f"; its daemons then: {_daemons(word.said)}"
+            known = f"; its daemons then: {daemons_of(word.said)}"
             findings.append(Finding(f"heartbeat:host/{word.who}:silent", text + known, 2, _details(quiet_s, settings)))
-    for site, at, reason in facts.refused:
-        good = next((word.at for word in facts.sites if word.who == site), None)
-        if now - at < _REFUSED_S and (good is None or good < at):
-            text = f"a heartbeat {f'of {site} ' if site else ''}was refused: {reason}"
-            findings.append(Finding(f"heartbeat:{site or 'unknown'}:refused", text, 1))
+    for site, reason in _disbelieved(facts, now).items():
+        text = f"a heartbeat {f'of {site} ' if site else ''}was refused: {reason}"
+        findings.append(Finding(f"heartbeat:{site or 'unknown'}:refused", text, 1))
     return findings
+
+
+def _disbelieved(facts: Facts, now: float) -> dict[str, str]:
+    """Whose heartbeats were refused lately, without a good one since, and why."""
+    good = {word.who: word.at for word in facts.sites} | {f"route/{word.who}": word.at for word in facts.centres}
+    return {
+        site: reason
+        for site, at, reason in facts.refused
+        if now - at < _REFUSED_S and ((heard := good.get(site)) is None or heard < at)
+    }
 
 
 def _site(
@@ -129,13 +144,8 @@ def _site(
     silent = quiet_s > limit_s
     if silent:
         text = f"{word.who} has been silent for {words_of_time(quiet_s)}: it, or the link from it, is down"
-        findings.append(Finding(f"{alert}:silent", f"{text}; {_last_word(word)}", 2, _details(quiet_s, settings)))
-    if word.said and not word.said.get("tells", True):
-        findings += _told_for_them(word, f"{alert}:relay", is_open, silent=silent)
-        down = [f"{each['name']} {each['state']}" for each in word.said.get("daemons", ()) if each["state"] in BAD]
-        if down and not silent:
-            text = f"daemons of {word.who} do not run, and it can tell nobody: {listed(down)}"
-            findings.append(Finding(f"{alert}:daemons", text, 2))
+        findings.append(Finding(f"{alert}:silent", f"{text}; {last_word(word.said)}", 2, _details(quiet_s, settings)))
+    findings += relayed(word.said, word.who, alert, is_open, silent=silent)
     limit = conditions.clock.other_site_s if conditions.clock is not None else None
     lags = [float(lag) for lag in word.said.get("lags", ())]
     # A heartbeat comes after it was written: the smallest difference is the clocks', and the fastest transfer's.
@@ -148,26 +158,26 @@ def _site(
     return findings
 
 
-def _told_for_them(word: Word, alert: str, is_open: IsOpen, *, silent: bool) -> list[Finding]:
-    """What a site cannot tell its own people. Of one that is silent meanwhile, what is told already is not over."""
-    findings = []
-    for each in word.said.get("alerts", ()):
-        name = name_of(f"{alert}:{each['alert']}")
-        if not silent or is_open(name):
-            findings.append(Finding(name, f"{word.who} cannot reach its people, and says: {each['message']}", 2))
+def _centres(facts: Facts, settings: HeartbeatConditions, now: float, is_open: IsOpen) -> list[Finding]:
+    """What receivers say of their sites. Several routes to one receiver say the same: the first of them is enough."""
+    findings: list[Finding] = []
+    told: set[tuple[str, str]] = set()
+    alive = {word.who for word in facts.routes if silence_s(word, now) <= settings.silent_s}
+    alive -= {site.removeprefix("route/") for site in _disbelieved(facts, now)}  # that is told already
+    for word in facts.centres:
+        alert, said, quiet_s = f"heartbeat:route/{word.who}", word.said, silence_s(word, now)
+        receiver = (said["site"], said["host"])
+        heard = now - word.listened_at <= settings.silent_s
+        silent = not heard or quiet_s > max(settings.silent_s, 3 * float(said["every_s"]))
+        if silent and heard and word.who in alive:
+            text = f"the receiver of route {word.who} lives, but has said nothing of {said['site']} for"
+            text += f" {words_of_time(quiet_s)}; {last_word(said)}"
+            findings.append(Finding(f"{alert}:speechless", text, 1, _details(quiet_s, settings)))
+        if receiver not in told:
+            findings += relayed(said, f"{said['site']} (route {word.who})", alert, is_open, silent=silent)
+        if not silent:
+            told.add(receiver)
     return findings
-
-
-def _last_word(word: Word) -> str:
-    if not word.said:
-        return "it has never been heard"
-    alerts = [str(each["message"]) for each in word.said.get("alerts", ())]
-    grave = f"; it said: {listed(alerts)}" if alerts else ""
-    return f"its daemons then: {_daemons(word.said)}{grave}"
-
-
-def _daemons(said: Mapping[str, Any]) -> str:
-    return listed([f"{each['name']} {each['state']}" for each in said.get("daemons", ())]) or "none"
 
 
 def _details(quiet_s: float, settings: HeartbeatConditions) -> dict[str, Any]:
@@ -208,8 +218,9 @@ def _believed(facts: Facts, eye: Eye) -> Facts:
         since, listened = eye.steady.when(each.since, eye.now), eye.steady.when(each.listened_at, eye.now)
         return replace(each, at=eye.when(each.at), since=since, listened_at=listened)
 
-    sites, routes, hosts = (tuple(map(word, group)) for group in (facts.sites, facts.routes, facts.hosts))
-    return Facts(sites, routes, hosts, facts.refused)
+    groups = (facts.sites, facts.routes, facts.centres, facts.hosts)
+    sites, routes, centres, hosts = (tuple(map(word, group)) for group in groups)
+    return Facts(sites, routes, centres, hosts, facts.refused)
 
 
 def _owned(eye: Eye, facts: Facts) -> tuple[str, ...]:

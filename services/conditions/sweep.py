@@ -58,6 +58,7 @@ class Sweeper:
         self._clocks_before: tuple[float, float] | None = None
         self._steady = Steady()
         self._memories: dict[str, dict[str, Any]] = {name: {} for name, _ in self._looks}
+        self._failed: dict[str, str] = {}
         self._log = get_logger()
 
     @property
@@ -85,10 +86,14 @@ class Sweeper:
             try:
                 reports.append(look(eye))
             except Exception as error:  # noqa: BLE001  whatever it is, the other looks go on, and a person hears of it
-                self._log.exception("look failed", look=name)
                 reason = " ".join(str(error).split())[:300]
                 text = f"nobody looks at {name} on {self._host}: {type(error).__name__}: {reason}"
+                if self._failed.get(name) != text:  # once, not at every look
+                    self._log.exception("look failed", look=name)
+                self._failed[name] = text
                 failures.append(Finding(self._failure(name), text, 2))
+            else:
+                self._failed.pop(name, None)
         reports.append(Report(tuple(self._failure(name) for name, _ in self._looks), tuple(failures)))
         self._write(reports, known, now)
         self._spool.write_points([point for report in reports for point in report.points])

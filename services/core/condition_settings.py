@@ -141,11 +141,13 @@ class HeartbeatConditions(Section):
     """The other side's sign of life: one every `every_s`; `silent_s` without is an alert.
 
     `expect` names sites that are missed though they were never heard. `url` is asked for (GET) every minute: a service
-    outside that tells people when this site falls silent.
+    outside that tells people when this site falls silent. A notify daemon that does not run for `away_s` is not being
+    started again: the other side is to tell in its place.
     """
 
     every_s: PositiveSeconds = 60.0
     silent_s: PositiveSeconds = 600.0
+    away_s: PositiveSeconds = 120.0
     expect: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], ...] = ()
     url: Secret | None = None
 

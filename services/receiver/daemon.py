@@ -26,6 +26,7 @@ from services.receiver.heartbeats import Heartbeats
 from services.receiver.leftovers import remove_old_parts
 from services.receiver.lock import inbox_lock
 from services.receiver.nights import Nights
+from services.receiver.voice import Voice
 from transfer.durable import write_whole
 from transfer.errors import NoSpace
 from transfer.receive import waiting_bundles
@@ -72,6 +73,7 @@ class Receiver:
         self._heartbeats = Heartbeats(
             self._receive.root, ledger, self._receive.night_keys, daemon.stop, self._receive.poll_s
         )
+        self._voice = Voice(settings, ledger)
         self._taken = 0
         self._later: dict[str, float] = {}
         self._hint_after = 0.0
@@ -128,6 +130,7 @@ class Receiver:
         try:
             status = self._filing.status()
             write_whole(self._receive.root / STATUS_NAME, status.to_json())
+            self._voice.speak()
             remove_old_parts(self._receive.root / "inbox", self._receive.part_max_age_s)
         except (NoSpace, OSError, LedgerUnreachable) as error:
             self._daemon.log.error("no status written", reason=str(error))

@@ -126,8 +126,8 @@ class Settler:
     def _status_due(self) -> bool:
         if not self._ctx.route.pressure and not self._ctx.herald.listens:
             return False
-        every_s = 5.0 if self._ctx.pressure().pause else 30.0
-        return time.monotonic() - self._status_at >= every_s
+        every_s = self._ctx.herald.look_s
+        return time.monotonic() - self._status_at >= (min(5.0, every_s) if self._ctx.pressure().pause else every_s)
 
     def _hear_status(self, remote: Remote) -> None:
         if not self._status_due():
@@ -143,6 +143,8 @@ class Settler:
         if status is not None and self._ctx.route.pressure:
             self._ctx.word = Word(now(), status.free_bytes, status.queue_depth, status.oldest_task_s)
             self._ctx.news.set()
+        if status is not None:
+            self._ctx.herald.listen(remote)
 
     def _answered(self, row: Any, receipt: Receipt | BadDocument | None) -> None:
         ctx = self._ctx

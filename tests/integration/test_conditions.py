@@ -15,9 +15,11 @@ from sqlalchemy import insert, select
 
 from services.cli.status import status
 from services.conditions.base import Eye, Finding, Report
+from services.conditions.queues import QueueFacts, read_queues
 from services.conditions.registry import LOOKS
 from services.conditions.sweep import Sweeper
-from services.core.condition_settings import DaemonConditions
+from services.conditions.transfer import camera
+from services.core.condition_settings import DaemonConditions, NoFrameCondition
 from services.core.ledger.alert_schema import alerts, heartbeats, mutes
 from services.core.ledger.alerts import raise_alert
 from services.core.ledger.engine import Ledger
@@ -167,6 +169,25 @@ def test_checks_queues_and_sequences_on_both_databases(ledger: Ledger, spool: Sp
     assert "3 of its 6 exposures are bad" in open_now(ledger)["sequence:simcam:20260115:dither"]
 
 
+def test_the_camera_may_be_silent_for_as_long_as_it_exposes(ledger: Ledger) -> None:
+    add_frame(ledger, "f1", NOW - 50.0)
+    add_frame(ledger, "f2", NOW - 20.0, exptime_s=900.0, sequence={"id": "dither", "num": 2, "total": 6})
+    with ledger.read() as conn:
+        seen = camera(conn, NoFrameCondition(), NOW)
+    assert (seen.newest_at, seen.exptime_s, seen.sequence) == (NOW - 20.0, 900.0, "dither (2 of 6)")
+
+
+def test_what_waits_and_what_runs_are_counted_apart(ledger: Ledger) -> None:
+    for number, state in enumerate(("ready", "queued", "running", "done", "failed")):
+        add_task(ledger, f"live-check-{state}", state, NOW - 100.0 + number, reason="no bias")
+    add_task(ledger, "other-check", "running", NOW, production="other")
+    add_task(ledger, "live-check-later", "ready", NOW, not_before=NOW + 60.0)
+    with ledger.read() as conn:
+        found = read_queues(conn, "live", NOW, 3600.0)
+    assert (found["queues"], found["running"]) == ((QueueFacts("checks", 2, NOW - 100.0),), 1)
+    assert found["failed"] == (("live-check-failed", "no bias"),)
+
+
 @pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 def test_what_the_telescope_sees_of_its_transfer(ledger: Ledger, spool: Spool, tmp_path: Path) -> None:
     settings = summit(tmp_path, no_frame={"hours": [{"start": "00:00", "end": "23:59"}]})
@@ -193,7 +214,9 @@ def test_what_the_telescope_sees_of_its_transfer(ledger: Ledger, spool: Spool, t
 
 
 @pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
-def test_a_look_that_fails_stops_no_other_and_is_a_condition(ledger: Ledger, spool: Spool, tmp_path: Path) -> None:
+def test_a_look_that_fails_stops_no_other_and_is_a_condition(
+    ledger: Ledger, spool: Spool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = True
 
     def fails(eye: Eye) -> Report:
@@ -215,8 +238,10 @@ def test_a_look_that_fails_stops_no_other_and_is_a_condition(ledger: Ledger, spo
     # what the failed look would have found stays as it was: it is not over because nobody looks
     assert set(open_now(ledger)) == {"disk:x:full", "queue:checks:depth", f"daemon:{HOST}/sweep:fails"}
     assert "RuntimeError: the table is gone" in open_now(ledger)[f"daemon:{HOST}/sweep:fails"]
-    broken = False
     sweeper.sweep(NOW + 30.0)
+    assert capsys.readouterr().out.count("look failed") == 1  # the log says it once
+    broken = False
+    sweeper.sweep(NOW + 60.0)
     assert set(open_now(ledger)) == {"queue:checks:depth"}
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,6 +140,27 @@ def test_another_process_with_the_number_of_a_dead_one_is_none(tmp_path: Path) -
 def test_a_file_that_is_none_is_passed_over(tmp_path: Path, content: str) -> None:
     (tmp_path / "work.json").write_text(content)
     assert read_pulses(tmp_path) == []
+
+
+def test_a_copy_of_a_file_is_no_second_daemon(tmp_path: Path) -> None:
+    Pulse(tmp_path, "work").begin()
+    shutil.copy(tmp_path / "work.json", tmp_path / "copy.json")
+    assert [pulse.instance for pulse in read_pulses(tmp_path)] == ["work"]
+
+
+def test_daemons_that_start_together_take_their_places_in_turn(tmp_path: Path) -> None:
+    # given another daemon that is choosing its place
+    with (tmp_path / ".lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        late = threading.Thread(target=Pulse(tmp_path, "work").begin)
+        late.start()
+        late.join(0.2)
+        # then we wait, and find it there
+        assert late.is_alive()
+        Pulse(tmp_path / "elsewhere", "work").begin()
+        shutil.move(tmp_path / "elsewhere" / "work.json", tmp_path)
+    late.join()
+    assert [pulse.instance for pulse in read_pulses(tmp_path)] == ["work", "work-2"]
 
 
 def test_a_daemon_that_cannot_be_kept_alive(tmp_path: Path) -> None:

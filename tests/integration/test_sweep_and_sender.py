@@ -12,13 +12,13 @@ from services.conditions import daemons
 from services.conditions.base import Eye, OpenAlert
 from services.conditions.queues import look as look_at_queues
 from services.conditions.sweep import Sweeper
+from services.conditions.vitals import Facts, compose
 from services.core.alert_settings import AlertSettings
 from services.core.ledger.alert_schema import alerts
 from services.core.ledger.alerts import raise_alert
 from services.core.ledger.engine import Ledger
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
-from services.shipper.herald import compose
 
 NOW = 1_780_000_000.0
 
@@ -88,6 +88,7 @@ def test_a_notify_daemon_that_is_started_again_alarms_no_other_site(tmp_path: Pa
         }
     )
     words = [daemons.DaemonWord("notify", "notify", "missing", "was stopped")]
-    assert compose(settings, 1, words, [], 0, NOW, 5.0).tells
-    assert not compose(settings, 1, words, [], 0, NOW, 300.0).tells
-    assert not compose(settings, 1, words, [], 1, NOW, 5.0).tells, "messages that do not go are another matter"
+    assert compose(settings, Facts(words, away_s=5.0), 1, 60.0, NOW).tells
+    assert not compose(settings, Facts(words, away_s=300.0), 1, 60.0, NOW).tells
+    stuck = compose(settings, Facts(words, stuck=1, away_s=5.0), 1, 60.0, NOW)
+    assert not stuck.tells, "messages that do not go are another matter"

@@ -6,6 +6,8 @@
 | `refused:SITE` | the receiver | when one came that was not believed (`refused:` of an unknown one) |
 | `listener:HOST` | the receiver | when it last looked for heartbeats |
 | `receiver:ROUTE` | the shipper | when the receiver's status was last seen to change |
+| `centre:ROUTE` | the shipper | when what the receiver says of its site was last seen to change |
+| `refused:route/ROUTE` | the shipper | when that could not be believed |
 | `notify:SITE:HOST` | the notify daemon | its last sweep |
 """
 
@@ -88,6 +90,29 @@ def hear_receiver(conn: Connection, route: str, written: float | None, now: floa
         at = now
     document = {"since": since, "tried_at": now, "written": written if written is not None else before_doc["written"]}
     upsert(conn, heartbeats, {"who": who, "at": at, "document": document})
+
+
+def hear_centre(conn: Connection, route: str, said: Mapping[str, Any], now: float) -> str | None:
+    """Record what a receiver says of its site (a heartbeat's fields as JSON values); or say why it is not believed.
+
+    Nothing is written when it is what was heard already.
+    """
+    if said["written"] > now + AHEAD_S:
+        return "it was written more than a day ahead of our clock"
+    who = f"centre:{route}"
+    before = conn.execute(select(heartbeats).where(heartbeats.c.who == who)).one_or_none()
+    if before is None:
+        record(conn, "heartbeat", who, "heard", now=now)
+    elif (before.document["site"], before.document["number"]) == (said["site"], said["number"]):
+        return None
+    upsert(conn, heartbeats, {"who": who, "at": now, "document": dict(said)})
+    return None
+
+
+def refuse_centre(conn: Connection, route: str, reason: str, now: float) -> None:
+    """Record that what a receiver says of its site is not believed."""
+    who = f"refused:route/{route}"
+    upsert(conn, heartbeats, {"who": who, "at": now, "document": {"site": "", "reason": reason[:500]}})
 
 
 def say_alive(conn: Connection, who: str, document: Mapping[str, Any], now: float) -> None:

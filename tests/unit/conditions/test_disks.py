@@ -112,7 +112,8 @@ def test_limits_that_are_null_are_not_looked_at() -> None:
     off = DiskConditions(free_fraction=None, grave_free_fraction=None, full_within_h=None, free_inodes_fraction=None)
     assert decide([disk(0.0)], off, "h", {}) == []
     (found,) = decide([disk(0.005)], off.model_copy(update={"free_gb": 10.0}), "h", {})
-    assert found.details["unit"] == "GB" and found.severity == 1
+    assert (found.details["value"], found.details["limit"], found.details["unit"]) == (5.0, 10.0, "GB")
+    assert found.severity == 1
 
 
 def test_places_on_one_disk_are_told_once_and_one_that_hangs_stops_no_other(tmp_path: Path) -> None:

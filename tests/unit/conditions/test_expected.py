@@ -51,6 +51,12 @@ def test_hours_of_the_day_span_midnight_and_come_before_the_sun() -> None:
     assert expected_since(settings, None, at("2026-01-16T09:30:00")) is None
 
 
+def test_hours_that_end_where_they_begin_are_the_whole_day() -> None:
+    settings = NoFrameCondition(hours=(HoursOfDay(start="08:00", end="08:00"),))
+    for clock in ("03:00", "07:59", "08:00", "21:00"):
+        assert expected_since(settings, None, at(f"2026-01-15T{clock}:00")) is not None
+
+
 def test_without_a_place_or_hours_nothing_is_expected() -> None:
     assert expected_since(NoFrameCondition(), None, at("2026-01-16T04:00:00")) is None
 
