@@ -17,7 +17,8 @@ from services.alerts.rounds import decide_round
 from services.alerts.sender import Sender
 from services.core.alert_settings import AlertSettings
 from services.core.ledger.engine import Ledger, now, open_ledger
-from services.core.ledger.notifications import give_back, prune
+from services.core.ledger.notifications import give_back
+from services.core.ledger.pruning import prune
 from services.core.log import get_logger
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
@@ -155,8 +156,9 @@ class Clerk:
             self._minute = time.monotonic()
         if time.monotonic() - self._hour >= _HOUR_S:
             with ledger.begin() as conn:
-                prune(conn, at - self.alerts.keep_days * _DAY_S)
-            self._hour = time.monotonic()
+                changed = prune(conn, at, self.alerts.keep_days * _DAY_S)
+            if not changed:  # else there is more to forget, with the next round
+                self._hour = time.monotonic()
 
 
 def _read_number(path: Path) -> int:

@@ -57,6 +57,7 @@ def compose(
     now: float,
     templates: Templates | None = None,
     key: str = "",
+    picture: bool = True,
 ) -> Message:
     """The message about some alerts.
 
@@ -71,6 +72,8 @@ def compose(
         Seconds since 1970: when it is written.
     templates
         Those of the site; ours without.
+    picture
+        Whether the trend is drawn; an SMS has no use for it.
     """
     templates = templates or load_templates()
     # What is over does not stand before what is open, however grave it was.
@@ -78,7 +81,7 @@ def compose(
         alerts, key=lambda view: (view.resolved_at is not None, -view.severity, view.raised_at, view.alert)
     )
     facts = [facts_of(view) for view in ordered]
-    png = None if what in ("acknowledged", "test") else trend_png(facts, now)
+    png = trend_png(facts, now) if picture and what not in ("acknowledged", "test") else None
     words = _words(what, person, facts, site, dashboard_url, now) | {"trend": TREND_NAME if png else ""}
     told = [_alert_words(what, view, item, now) for view, item in zip(ordered, facts, strict=True)][:_MOST_ALERTS]
     bodies = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from services.alerts.message_facts import Facts
 
 MOST_PANELS: Final = 4
-_ONE_AT_A_TIME: Final = threading.Lock()
+# One thread draws, one picture after the other: matplotlib keeps every font anew, its file open, for each thread that
+# has ever drawn (64 of them), and messages are written in threads that come and go.
+_PAINTER: Final = ThreadPoolExecutor(1, thread_name_prefix="plots")
 _WIDTH_IN, _PANEL_IN, _DPI = 5.6, 2.5, 160
 _WARNING, _ERROR, _LINE = "#e69f00", "#d55e00", "#0072b2"  # Okabe and Ito's palette: told apart by every eye
 
@@ -31,6 +33,10 @@ def trend_png(facts: Sequence[Facts], now: float) -> bytes | None:
     shown = [item for item in facts if np.isfinite(item.values).any()][:MOST_PANELS]
     if not shown:
         return None
+    return _PAINTER.submit(_draw, shown, now).result()
+
+
+def _draw(shown: Sequence[Facts], now: float) -> bytes | None:
     try:
         from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,7 +50,7 @@ def trend_png(facts: Sequence[Facts], now: float) -> bytes | None:
         "axes.unicode_minus": False,
         "path.simplify": True,
     }
-    with _ONE_AT_A_TIME, rc_context(style):
+    with rc_context(style):
         figure = Figure(figsize=(_WIDTH_IN, _PANEL_IN * len(shown) + 0.2), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         for axes, item in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):

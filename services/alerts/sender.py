@@ -107,16 +107,21 @@ class Sender:
         return Outcome(job, tuple(tries))
 
     def ask(self, name: str, channel: Channel, address: str, job: Job) -> Try:
-        """Ask one channel; it is unreachable when it has not answered in time."""
-        started = time.monotonic()
+        """Ask one channel; it is unreachable when it has not answered in time.
+
+        The message is written before the time runs: a picture that takes long on a busy host is no channel that hangs.
+        A message given up while it was written would go out later all the same, and its repeat too.
+        """
         limit_s = self._settings.send_timeout_s
         stuck = [thread for thread in self._stuck.get(name, []) if thread.is_alive()]
         self._stuck[name] = stuck
         if len(stuck) >= _MOST_STUCK:
             return Try(name, "unreachable", 0.0, f"{len(stuck)} messages hang in it")
+        message = message_of(job, self._words)
+        started = time.monotonic()
         answers: queue.SimpleQueue[tuple[Answer, str]] = queue.SimpleQueue()
         thread = threading.Thread(
-            target=lambda: answers.put(_send(channel, address, job, self._words, limit_s)), daemon=True
+            target=lambda: answers.put(_send(channel, address, job, message, limit_s)), daemon=True
         )
         thread.start()
         answer: Answer
@@ -132,12 +137,12 @@ class Sender:
         return Try(name, answer, seconds, reason)
 
 
-def _send(channel: Channel, address: str, job: Job, words: Words, limit_s: float) -> tuple[Answer, str]:
+def _send(channel: Channel, address: str, job: Job, message: Any, limit_s: float) -> tuple[Answer, str]:
     from services.alerts.channels.errors import ChannelRefused, ChannelUnreachable
     from services.alerts.channels.registry import send
 
     try:
-        send(channel, job.kind, address, message_of(job, words), limit_s)
+        send(channel, job.kind, address, message, limit_s)
     except ChannelUnreachable as error:
         return "unreachable", str(error)
     except ChannelRefused as error:
@@ -162,13 +167,15 @@ def message_of(job: Job, words: Words) -> Any:
         and all(_over(item) for item in job.documents)
     ):
         what = "resolved"  # it waited for so long that all of it is over
+    picture = job.kind == "mail"
+    # Two sites may have an alert of the same name, and share a receiver, or a modem's spool.
+    rest = (words.site, words.dashboard_url, now, words.templates, f"{words.site}:{job.key}", picture)
     try:
-        views = [AlertView.of(document) for document in job.documents]
-        return compose(what, job.person, views, words.site, words.dashboard_url, now, words.templates, job.key)
+        return compose(what, job.person, [AlertView.of(document) for document in job.documents], *rest)
     except Exception:  # noqa: BLE001  details that break the writing of a message: the plain words go out all the same
         get_logger().exception("message written without details", key=job.key)
         plain = [AlertView.of({**document, "details": {}}) for document in job.documents]
-        return compose(what, job.person, plain, words.site, words.dashboard_url, now, words.templates, job.key)
+        return compose(what, job.person, plain, *rest)
 
 
 def _over(document: Mapping[str, Any]) -> bool:

@@ -130,7 +130,7 @@ class AlertSettings(Section):
     retry_max_s: PositiveSeconds = 300.0
     give_up_s: PositiveSeconds = 86_400.0
     ledger_patience_s: PositiveSeconds = 60.0
-    keep_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    keep_days: Annotated[int, Field(ge=7, le=3650)] = 730
 
     @model_validator(mode="after")
     def _people_fit(self) -> AlertSettings:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -83,6 +85,8 @@ def test_a_wrong_token_and_a_bad_number_are_refused_without_telling_them(
         send(sms_channel(tmp_path, cloud.twilio_url), "sms", "+15005550001", an_sms())
     with pytest.raises(ChannelRefused) as third:
         send(sms_channel(tmp_path, cloud.sns_url.replace("AKIA", "AKIB")), "sms", PHONE, an_sms())
+    with pytest.raises(ChannelRefused, match="error=403"):  # signed with another secret
+        send(sms_channel(tmp_path, cloud.sns_url.replace("verySecret", "noSuchWord")), "sms", PHONE, an_sms())
     said = f"{first.value} {second.value} {third.value} {root_log.getvalue()}"
     assert not any(
         secret in said for secret in (wrong, TOKEN, PHONE, PHONE[1:], "15005550001", SNS_SECRET, "AKIBHIDDEN")
@@ -132,6 +136,51 @@ def test_a_modem_that_is_away_costs_no_second_sms(smstools: SmsTools) -> None:
     smstools.modem.plug_in()
     send(channel, "sms", PHONE, an_sms("key 1", "second"), timeout_s=30)
     assert [sms.text for sms in smstools.modem.sent] in (["second"], [TEXT])
+
+
+OPEN_AS = """
+import os, sys
+directory, name, user = os.open(sys.argv[1], os.O_RDONLY), sys.argv[2], int(sys.argv[3])
+os.setgroups([])
+os.setgid(user)
+os.setuid(user)
+os.close(os.open(name, os.O_RDWR, dir_fd=directory))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_debian_s_smsd_which_is_in_none_of_the_spool_s_groups_may_take_a_message(tmp_path: Path) -> None:
+    for name in ("outgoing", "checked", "sent", "failed"):
+        (tmp_path / name).mkdir()
+    shutil.chown(tmp_path / "outgoing", 4242)
+    (tmp_path / "outgoing").chmod(0o3777)
+
+    with subprocess.Popen([sys.executable, "-c", SENDER, str(tmp_path), PHONE, TEXT]) as process:
+        deadline = time.monotonic() + 30
+        while not (ready := [path for path in (tmp_path / "outgoing").iterdir() if path.suffix != ".LOCK"]):
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
+        opened = [
+            subprocess.run(
+                [sys.executable, "-c", OPEN_AS, str(tmp_path / "outgoing"), ready[0].name, user],
+                check=False, capture_output=True,
+            ).returncode
+            for user in ("4242", "4243")
+        ]  # fmt: skip
+        process.kill()
+
+    assert opened == [0, 1]
+
+
+def test_a_spool_from_which_nothing_can_be_taken_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("outgoing", "checked", "sent", "failed"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "checked").chmod(0o3775)
+    monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / "checked").stat().st_uid + 1)
+
+    (told,) = mistakes_in_channel(Channel(kind="sms", smstools=tmp_path))
+
+    assert f"chmod -t {tmp_path / 'checked'}" in told
 
 
 def test_without_smsd_the_message_is_taken_back(smstools: SmsTools) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.alerts.channels.apprise_channel import mistake_in_url, send_by_apprise
 from services.alerts.channels.errors import ChannelUnreachable
-from services.alerts.channels.smstools import missing_directories, send_by_smstools
+from services.alerts.channels.smstools import missing_directories, send_by_smstools, stuck_directories
 from services.alerts.message import Message
 from services.core.alert_settings import Channel
 from services.core.errors import BadSettings
@@ -51,6 +51,8 @@ def mistakes_in_channel(channel: Channel) -> Iterator[str]:
     if channel.smstools is not None:
         for path in missing_directories(channel.smstools):
             yield f"smstools: expected an existing directory that we may write to, got {path}"
+        for path in stuck_directories(channel.smstools):
+            yield f"smstools: what smsd has put into {path} we cannot take back: chmod -t {path}"
         return
     try:
         url = channel.url.read() if channel.url is not None else ""

@@ -11,6 +11,8 @@ import contextlib
 import hashlib
 import os
 import re
+import stat
+import struct
 import threading
 import time
 import uuid
@@ -35,6 +37,16 @@ def missing_directories(spool: Path) -> Iterator[Path]:
         path = spool / name
         if not (path.is_dir() and os.access(path, os.R_OK | os.W_OK | os.X_OK)):
             yield path
+
+
+def stuck_directories(spool: Path) -> Iterator[Path]:
+    """Directories in which the sticky bit keeps us from removing what smsd, another user, has put there."""
+    for name in ("checked", "failed"):
+        with contextlib.suppress(OSError):
+            path = spool / name
+            found = path.stat()
+            if found.st_mode & stat.S_ISVTX and os.geteuid() not in (0, found.st_uid):
+                yield path
 
 
 def send_by_smstools(spool: Path, address: str, message: Message, timeout_s: float) -> None:
@@ -69,8 +81,23 @@ def _write(spool: Path, name: str, address: str, text: str) -> None:
     # smsd passes over whatever ends in .LOCK, so it never sees half of a message.
     half = spool / "outgoing" / f"{name}.LOCK"
     half.write_text(f"To: {address.removeprefix('+')}\nAlphabet: UTF-8\n\n{text}", encoding="utf-8")
-    half.chmod(0o660)  # smsd may be another user of the same group
+    half.chmod(0o660)  # smsd may be another user of the same group,
+    _let_in(half, (spool / "outgoing").stat().st_uid)  # ... or of none of its groups, as on Debian
     half.rename(spool / "outgoing" / name)
+
+
+def _let_in(path: Path, uid: int) -> None:
+    """Let one more user read and write a file of ours; on a file system without access lists nothing changes.
+
+    The list is the kernel's (linux/posix_acl_xattr.h): a version, then tag, rights and id of every entry.
+    """
+    nobody = 0xFFFFFFFF
+    entries = ((0x01, 6, nobody), (0x02, 6, uid), (0x04, 6, nobody), (0x10, 6, nobody), (0x20, 0, nobody))
+    if uid in (0, os.geteuid()):
+        return
+    with contextlib.suppress(OSError):
+        listed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + listed)
 
 
 def _follow(spool: Path, name: str, timeout_s: float) -> None:
@@ -122,7 +149,7 @@ def _taken_back(spool: Path, name: str) -> bool:
 
 
 def _removed(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, PermissionError):  # see stuck_directories
         path.unlink()
         return True
     return False

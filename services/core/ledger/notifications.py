@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, delete, func, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, text, update
 
-from services.core.ledger.alert_schema import alerts, mutes, notifications, tellings
+from services.core.ledger.alert_schema import notifications, tellings
 from services.core.ledger.rows import insert_new
 
+DONE: Final = ("sent", "failed", "dropped")  # states in which nothing happens to a message any more
 _DECIDING: Final = 7_264_104  # an arbitrary number of our own for pg_advisory_xact_lock
 
 _ORPHANED_S: Final = 600.0  # after this time anybody may say that a person cannot be reached
@@ -112,12 +113,3 @@ def told_of(conn: Connection, alert: str) -> Sequence[Row]:
     joined = tellings.join(notifications, notifications.c.key == tellings.c.key)
     query = select(*columns).select_from(joined).where(tellings.c.alert == alert)
     return conn.execute(query.order_by(tellings.c.at, notifications.c.key)).all()
-
-
-def prune(conn: Connection, before: float) -> int:
-    """Forget messages, what they told, and mutes that are over since before a time; how many messages went."""
-    conn.execute(delete(mutes).where(mutes.c.until < before))
-    lasting = select(alerts.c.alert).where(alerts.c.open)
-    conn.execute(delete(tellings).where((tellings.c.at < before) & tellings.c.alert.not_in(lasting)))
-    done = notifications.c.state.in_(("sent", "failed", "dropped")) & (notifications.c.updated_at < before)
-    return conn.execute(delete(notifications).where(done)).rowcount

@@ -57,6 +57,7 @@ def test_defaults_repeat_severity_two_more_often(tmp_path: Path) -> None:
         ),
         ({"repeat_s": {3: 60}}, "expected 1 or 2"),
         ({"dashboard_url": "grafana"}, "expected http://"),
+        ({"keep_days": 3}, "keep_days: expected a number from 7"),
         ({"group": 10}, "unknown key"),
     ],
 )

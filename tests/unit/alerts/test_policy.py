@@ -239,6 +239,18 @@ def test_quiet_hours_hold_severity_one_until_the_morning() -> None:
     assert "raised anna mail 1" in world.run(120)
 
 
+def test_what_came_and_went_in_quiet_hours_is_told_in_the_morning_only_when_it_was_grave() -> None:
+    oncall = {"default": ["anna"], "quiet_hours": "22:00-07:00"}
+    world = World(settings_of(oncall=oncall), now=1_795_302_000.0)  # 2026-11-21 23:00 UTC
+    world.raised("disk:a", 1)
+    world.now += 3600  # the daemon is away
+    world.raised("disk:b", 2)
+    world.now += 3600
+    world.resolved("disk:a")
+    world.resolved("disk:b")
+    assert world.run(8 * 3600, poll_s=60) == ["resolved anna mail 1"]
+
+
 def test_a_shift_that_begins_in_mid_alert_is_told() -> None:
     oncall = {"default": ["anna"], "shifts": [{"hours": "08:00-20:00", "chain": ["ben"]}]}
     world = World(settings_of(oncall=oncall), now=1_795_302_000.0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from services.alerts.message import compose
 from services.alerts.message_facts import AlertView, facts_of
 from services.alerts.message_kinds import SUBJECT_WORD
-from services.alerts.message_plot import trend_png
+from services.alerts.message_plot import _panel, trend_png
 from services.alerts.message_templates import KNOWN, load_templates
 from services.core.errors import BadSettings
 
@@ -128,6 +131,56 @@ def test_the_plot_draws_what_there_is_of_a_trend() -> None:
     assert png is not None
     with Image.open(io.BytesIO(png)) as picture:
         assert picture.format == "PNG" and picture.size == (896, 832)
+
+
+def test_a_picture_leaves_no_open_file_for_the_thread_that_asked_for_it() -> None:
+    # given a first picture, for which fonts are opened, and threads that each have a number of their own
+    facts = facts_of(a_view(trend=[[NOW - 60 * index, float(index)] for index in range(5)]))
+    trend_png([facts], NOW)
+    before = open_fonts()
+    threads = 2
+    together = threading.Barrier(threads)
+
+    def ask() -> None:
+        together.wait(timeout=30)
+        trend_png([facts], NOW)
+        together.wait(timeout=60)
+
+    # when all of them ask for one
+    asking = [threading.Thread(target=ask) for _ in range(threads)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+
+    # then no font is open once more (matplotlib keeps fonts by thread)
+    assert before and open_fonts() == before
+
+
+def open_fonts() -> list[str]:
+    """Fonts that this process has open, each as often as it has."""
+    names = []
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            names.append(str(link.readlink()))
+    return sorted(name for name in names if name.endswith(".ttf"))
+
+
+def test_the_time_of_the_plot_is_utc_and_has_its_date() -> None:
+    axes = Figure().subplots()
+    facts = facts_of(a_view(value=3.0, limit=2.0, parameter="T", trend=[[NOW - 600, 1.0], [NOW - 60, 3.0]]))
+    _panel(axes, facts, NOW)
+    assert axes.get_xlabel() == "2026-11-21 UTC"
+    assert axes.xaxis.get_major_formatter().fmt == "%H:%M"
+    assert axes.get_title(loc="left") == "T: 3"
+
+
+def test_the_plot_has_a_line_at_every_limit_that_is_in_sight() -> None:
+    axes = Figure().subplots()
+    bands = {"warning_high": 1.5, "error_high": 1e6}
+    facts = facts_of(a_view(value=3.0, limit=2.0, limits=bands, trend=[[NOW - 600, 1.0], [NOW - 60, 3.0]]))
+    _panel(axes, facts, NOW)
+    assert {line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"} == {1.5, 2.0}
 
 
 def test_no_trend_is_no_picture() -> None:

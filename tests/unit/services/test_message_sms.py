@@ -65,6 +65,18 @@ def test_an_sms_is_one_and_keeps_its_numbers(
     assert not others or f" +{others} more" in text
 
 
+def test_signs_that_an_sms_has_not_are_written_with_others() -> None:
+    assert to_gsm7("−5 °C ≤ 1.5′ × 3″ ± 2 µm…") == "-5 C <= 1.5' x 3\" +- 2 um.."
+
+
+def test_a_long_name_is_cut_so_that_the_sms_is_full_and_no_more() -> None:
+    details = {"value": -1.2345e-100, "limit": 4.0, "unit": "e-/ADU/{pix}", "parameter": "pressure_of_a_hose_" * 9}
+    facts = facts_of(AlertView("housekeeping:roe:x:high", 2, "too high", NOW, 1, details))
+    text = sms_text("raised", [facts] * 13, "a" * 32, NOW)
+    assert size(text) == 160, text
+    assert text.endswith(" limit 4 e-/AD..pix} +12 more")
+
+
 @pytest.mark.parametrize(
     ("view", "text"),
     [
