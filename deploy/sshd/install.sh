@@ -101,6 +101,14 @@ make_key_file() {
     run chmod 640 "$keys"
 }
 
+# sshd asks for an empty directory even to read its configuration. Where it is started only when somebody calls (ssh.socket),
+# nothing has made it yet.
+make_empty_directory() {
+    local missing
+    missing=$("$1" -t -f "$config" 2>&1 | tr -d '\r' | sed -n 's/^Missing privilege separation directory: //p') || true
+    [ -z "$missing" ] || run install -d -m 755 -o root -g root "$missing"
+}
+
 # Puts the drop-in into place; what sshd does not accept is taken back at once.
 install_drop_in() {
     local sshd=$1 before=
@@ -166,6 +174,7 @@ main() {
     join_group
     make_directories
     make_key_file
+    make_empty_directory "$sshd"
     install_drop_in "$sshd"
     check_effect "$sshd"
     [ -n "$dry" ] || tell

@@ -9,8 +9,8 @@ import click
 from services.cli.common import say
 
 EPILOG = """\b
-Example (at the telescope, as the user that runs the daemons):
-  nightferry keygen /etc/nightferry/night_key --site summit"""
+Example (at the telescope, as root; deploy/install/install.sh has done it already):
+  nightferry keygen /etc/nightferry/night_key --site summit && chown nightferry: /etc/nightferry/night_key"""
 
 
 @click.command(epilog=EPILOG)

@@ -9,5 +9,8 @@ from services.core.lockfile import locked
 
 
 def inbox_lock(root: Path) -> AbstractContextManager[bool]:
-    """Hold the inbox of `root` for the time of the block; False when another process has it."""
-    return locked(root / ".receiver.lock")
+    """Hold the inbox of `root` for the time of the block; False when another process has it.
+
+    `root` is the account's chroot and so belongs to root (deploy/sshd); the quarantine is the receiver's alone.
+    """
+    return locked(root / "quarantine" / ".receiver.lock")

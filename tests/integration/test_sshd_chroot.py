@@ -33,6 +33,14 @@ for bundle in waiting_bundles(root):
 """
 
 
+HOLD = """
+from pathlib import Path
+from services.receiver.lock import inbox_lock
+with inbox_lock(Path("/srv/nightferry/incoming")) as mine:
+    print(mine)
+"""
+
+
 @pytest.fixture(autouse=True)
 def empty_inbox(chroot_sshd: ChrootSshd) -> None:
     """What a test before left there."""
@@ -365,3 +373,8 @@ def _effective(host: ChrootSshd, user: str) -> dict[str, str]:
     assert done.returncode == 0, done.stderr
     lines = (line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     return {key: value for key, value in lines}
+
+
+def test_the_receiver_holds_the_inbox_of_a_root_that_is_not_its_own(chroot_sshd: ChrootSshd) -> None:
+    done = chroot_sshd.python(HOLD, user=RECEIVER)
+    assert done.stdout == "True\n", done.stderr

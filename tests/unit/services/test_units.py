@@ -22,7 +22,7 @@ def read(path: Path) -> configparser.ConfigParser:
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 def test_a_unit_starts_a_verb_as_its_own_user_and_is_listed(path: Path) -> None:
     unit = read(path)
-    program, verb, option, _ = unit["Service"]["ExecStart"].split()
+    program, verb, option, _, *_ = unit["Service"]["ExecStart"].split()
     assert (program, option) == ("/opt/nightferry/bin/nightferry", "-c")
     assert verb in VERBS
     assert unit["Service"]["User"] == "nightferry"
@@ -46,5 +46,6 @@ def test_the_ledger_and_the_people_in_it_are_no_business_of_other_users(path: Pa
 @pytest.mark.parametrize("path", [path for path in UNITS if "endofnight" not in path.name], ids=lambda path: path.stem)
 def test_a_daemon_is_started_again_unless_its_settings_are_wrong(path: Path) -> None:
     service = read(path)["Service"]
+    assert service["TimeoutStartSec"] == "15min"  # a worker compiles for minutes where nobody has before
     assert (service["Type"], service["Restart"], service["RestartPreventExitStatus"]) == ("notify", "always", "2")
     assert VERBS[path.stem.removeprefix("nightferry-").rstrip("@")][1].startswith("Daemon: ")
