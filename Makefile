@@ -6,13 +6,15 @@ BIN    := $(VENV)/bin
 DATA   ?=
 ROOT   ?= demo-run
 CHAOS  ?=
+MINUTES ?= 30
 
-.PHONY: help demo test test-slow lint bench dashboards clean
+.PHONY: help demo test test-slow soak lint bench dashboards clean
 
 help:
 	@echo "make demo [DATA=DIR] [ROOT=DIR] [CHAOS=1]   play a night through the whole chain on this host"
 	@echo "make test                                   install what the tests need, lint, test"
 	@echo "make test-slow                              the long campaigns (an hour)"
+	@echo "make soak [MINUTES=30]                      both hosts in time-lapse, with faults; what grows (docs/soak.md)"
 	@echo "make lint                                   ruff, mypy, import-linter"
 	@echo "make bench                                  every benchmark, quick"
 	@echo "make dashboards                             write the Grafana dashboards from their description"
@@ -46,6 +48,10 @@ test-slow: $(VENV)/.dev
 	deploy/install/test-servers.sh
 	$(BIN)/python -m pytest -m slow
 
+soak: $(VENV)/.dev
+	deploy/install/test-servers.sh
+	$(BIN)/python -m tests.soak soak-run --minutes $(MINUTES)
+
 bench: $(VENV)/.dev
 	for bench in bench/*.py; do $(BIN)/python $$bench --quick || exit 1; done
 
@@ -53,4 +59,4 @@ dashboards: $(VENV)/.dev
 	$(BIN)/python -m deploy.grafana.build
 
 clean:
-	rm -rf $(VENV) demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo-run soak-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

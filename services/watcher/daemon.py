@@ -23,6 +23,7 @@ from services.core.ledger.engine import now as ledger_time
 from services.core.metrics.spool import Spool
 from services.core.settings import Settings
 from services.routes.book import RouteBook
+from services.watcher.absent import Absent
 from services.watcher.events import Events, Matcher, in_utf8, walk
 from services.watcher.inotify import Kind, News
 from services.watcher.intake import NotYet, explain, look
@@ -60,6 +61,7 @@ class Watcher:
         self._lost = 0
         self._walked_at = float("-inf")
         self._sweep_at = float("-inf")
+        self._absent = Absent(ledger)
 
     def run(self) -> None:
         """Watch until the stop signal."""
@@ -178,10 +180,13 @@ class Watcher:
     def rescan(self) -> None:
         """Walk over everything: what is not on record as it is becomes a candidate."""
         started = time.monotonic()
-        found = sum(self._walk(str(root)) for root in self._watch.dirs)
+        found = {str(root): self._walk(str(root)) for root in self._watch.dirs}
         self._forget_gone()
+        for path in self._absent.forget([root for root, files in found.items() if files], self._hear):
+            self.known.pop(path, None)
         self._walked_at = time.monotonic()
-        self._spool.write("watcher_walk", {"files": found, "seconds": time.monotonic() - started})
+        seconds = time.monotonic() - started
+        self._spool.write("watcher_walk", {"files": sum(found.values()), "seconds": seconds})
 
     def _forget_gone(self) -> None:
         """Quarantined files that somebody has removed need no person any more."""

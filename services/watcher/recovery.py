@@ -32,7 +32,8 @@ def recover(
         try:
             bundle = open_bundle(path)
         except TransferError as error:
-            log.error("outbox needs a look", manifest=str(path), reason=str(error))
+            if path.exists():  # else the shipper has just emptied it: it runs meanwhile
+                log.error("outbox needs a look", manifest=str(path), reason=str(error))
             continue
         with ledger.read() as conn:
             known = telescope.all_on_record(conn, [entry.sha256 for entry in bundle.manifest.frames])

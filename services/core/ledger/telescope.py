@@ -40,6 +40,12 @@ def known_files(conn: Connection) -> dict[str, tuple[int, int]]:
     return {path: (size, mtime_ns) for path, size, mtime_ns in conn.execute(query)}
 
 
+def old_files(conn: Connection, before: float) -> list[str]:
+    """Paths of the files that were taken in before a time, seconds since 1970 UTC; none that is in quarantine."""
+    query = select(files.c.path).where(files.c.noticed_at < before, files.c.reason.is_(None))
+    return list(conn.execute(query).scalars())
+
+
 def record_file(
     conn: Connection, path: str, size: int, mtime_ns: int, *, sha256: str | None, reason: str | None, now: float
 ) -> None:
