@@ -14,7 +14,8 @@ from pathlib import Path
 
 from rig.link import Link
 from rig.processes import start, stop
-from services.demo.sshd import find_sshd, free_port, new_key
+from services.demo.ports import free_port
+from services.demo.sshd import find_sshd, new_key
 
 CIPHER = "aes128-gcm@openssh.com"  # the fastest with AES instructions; OpenSSH's first choice would slow the peers
 CONFIG = """\

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from services.demo.sshd import free_port
+from services.demo.ports import free_port
 
 SENDER = "nightferry@example.org"
 

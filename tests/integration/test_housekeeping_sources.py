@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from services.core.housekeep_settings import InfluxSource, MqttSource, PushSource
 from services.core.secret import Secret
-from services.demo.sshd import free_port
+from services.demo.ports import free_port
 from services.housekeeping.sources.base import SourceUnreachable
 from services.housekeeping.sources.influxdb import InfluxPolled
 from services.housekeeping.sources.mqtt import MqttMessages, parameter_of, values_of

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from services.demo.ports import free_port
 from tests.fixtures.cutter import Cutter
 from tests.fixtures.disk import small_disk_at
-from tests.fixtures.sshd import PrivateSshd, free_port, new_key
+from tests.fixtures.sshd import PrivateSshd, new_key
 from transfer.errors import HostKeyMismatch, NoSpace, Refused, Unreachable
 from transfer.remotes.base import Put, Remote
 from transfer.remotes.open import open_remote

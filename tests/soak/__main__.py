@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from services.demo.sshd import free_port
+from services.demo.ports import free_port
 from tests.soak import account, sampling
 from tests.soak.faults import Faults
 from tests.soak.night import Night

