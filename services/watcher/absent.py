@@ -1,6 +1,7 @@
-"""Files that were taken from the camera's disk: forgotten after a month, so that what is known does not grow for ever.
+"""Files that are gone from the camera's disk: forgotten in time, so that what is known does not grow for ever.
 
-A file that comes back later is read once more, and its frame is on record all the same.
+Quarantined ones at once, for they need no person any more; those that were taken in after a month. A file that comes
+back later is read once more, and its frame is on record all the same.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from services.core.ledger import telescope
 from services.core.ledger.engine import Ledger
 from services.core.ledger.engine import now as ledger_time
 from services.core.log import get_logger
+from services.watcher.notes import Notes
 
 REMEMBERED_S: Final = 30 * 86_400.0
 _EVERY_S: Final = 86_400.0
@@ -21,14 +23,15 @@ _AT_ONCE: Final = 1000  # others want to write into the ledger too
 
 
 class Absent:
-    """Looks once a day."""
+    """Looks after every walk for quarantined files, and once a day for the others."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, notes: Notes) -> None:
         self._ledger = ledger
+        self._notes = notes
         self._looked_at = float("-inf")
 
     def forget(self, roots: Sequence[str], beat: Callable[[], None]) -> list[str]:
-        """Forget the files that were taken in a month ago or earlier and are gone; their paths.
+        """Forget quarantined files that are gone, and those that were taken in a month ago or earlier; their paths.
 
         Parameters
         ----------
@@ -38,10 +41,25 @@ class Absent:
         beat
             Called for every file that is looked at.
         """
-        if time.monotonic() - self._looked_at < _EVERY_S:
-            return []
-        self._looked_at = time.monotonic()
-        below = tuple(f"{root.rstrip('/')}/" for root in roots)
+        gone = self._forget_quarantined()
+        if time.monotonic() - self._looked_at >= _EVERY_S:
+            self._looked_at = time.monotonic()
+            gone += self._forget_old(tuple(f"{root.rstrip('/')}/" for root in roots), beat)
+        return gone
+
+    def _forget_quarantined(self) -> list[str]:
+        with self._ledger.read() as conn:
+            gone = [row.path for row in telescope.quarantined_files(conn) if not os.path.lexists(row.path)]
+        if gone:
+            with self._ledger.begin() as conn:
+                for path in gone:
+                    telescope.forget_file(conn, path)
+        for path in gone:
+            self._notes.remove(path)
+            get_logger().info("quarantined file is gone", path=path)
+        return gone
+
+    def _forget_old(self, below: tuple[str, ...], beat: Callable[[], None]) -> list[str]:
         with self._ledger.read() as conn:
             old = telescope.old_files(conn, ledger_time() - REMEMBERED_S)
         gone = []

@@ -7,7 +7,6 @@ those through and writes the ledger; the outboxes pack.
 from __future__ import annotations
 
 import os
-import queue
 import time
 from collections import deque
 from pathlib import Path
@@ -28,7 +27,7 @@ from services.watcher.events import Events, Matcher, in_utf8, walk
 from services.watcher.inotify import Kind, News
 from services.watcher.intake import NotYet, explain, look
 from services.watcher.notes import Notes
-from services.watcher.outbox import Outbox
+from services.watcher.outboxes import Outboxes
 from services.watcher.recorder import Job, Outcome, Recorder
 from services.watcher.settle import Candidate, Verdict, faulty, judge, observed
 
@@ -52,28 +51,25 @@ class Watcher:
         self._notes = Notes(settings.state_dir / "quarantine")
         self._recorder = Recorder(ledger, spool, instruments, self._notes, daemon.stop, daemon.wake.set)
         self._book = RouteBook(settings, ledger)
-        self._outboxes = [Outbox(settings, name, self._book, ledger, spool, self._forget) for name in settings.routes]
+        self._outboxes = Outboxes(settings, self._book, ledger, spool, daemon.wake.set)
         self._candidates: dict[str, Candidate] = {}
         self._at_recorder: set[str] = set()
         self.known: dict[str, tuple[int, int]] = {}
-        self._forgotten: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._new_dirs: deque[str] = deque()
         self._lost = 0
         self._walked_at = float("-inf")
         self._sweep_at = float("-inf")
-        self._absent = Absent(ledger)
+        self._absent = Absent(ledger, self._notes)
 
     def run(self) -> None:
         """Watch until the stop signal."""
         with self._ledger.read() as conn:
             self.known = telescope.known_files(conn)
-        for outbox in self._outboxes:
-            outbox.recover()
+        self._outboxes.recover()
         self._reconsider()
         self._events.start()
         self._recorder.start()
-        for outbox in self._outboxes:
-            outbox.start(self._daemon.stop)
+        self._outboxes.start(self._daemon.stop)
         self._daemon.ready()
         try:
             while not self._daemon.stop.is_set():
@@ -88,8 +84,7 @@ class Watcher:
         deadline = time.monotonic() + _END_WITHIN_S
         self._events.stop()
         self._recorder.join(max(0.0, deadline - time.monotonic()))
-        for outbox in self._outboxes:
-            outbox.join(max(0.0, deadline - time.monotonic()))
+        self._outboxes.join(deadline)
 
     def _round(self) -> None:
         self._daemon.wake.set()  # `wait` has cleared it
@@ -97,8 +92,8 @@ class Watcher:
             self._daemon.reload.clear()
             self._book.reload(self._config)
             self._reconsider()
-            self._wake_outboxes()
-        if not all(outbox.alive() for outbox in self._outboxes) and not self._daemon.stop.is_set():
+            self._outboxes.wake()
+        if not self._outboxes.alive() and not self._daemon.stop.is_set():  # in this order: a stop ends them too
             raise ServiceError("a packing thread has ended")  # its last words are in the log
         self._hear()
         while self._new_dirs and not self._daemon.stop.is_set():
@@ -137,8 +132,8 @@ class Watcher:
             self._daemon.beat()
             if news is None and outcome is None:
                 break
-        while not self._forgotten.empty():
-            self.known.pop(self._forgotten.get(), None)
+        for path in self._outboxes.forgotten():
+            self.known.pop(path, None)
 
     def _on_news(self, news: News) -> None:
         if news.kind is Kind.CLOSED:
@@ -155,7 +150,7 @@ class Watcher:
         unchanged = candidate is not None and candidate.stamp == outcome.stamp
         if outcome.fault is None:
             self.known[path] = outcome.stamp
-            self._wake_outboxes()
+            self._outboxes.wake()
             if unchanged:
                 del self._candidates[path]
         elif candidate is not None and unchanged:
@@ -168,39 +163,15 @@ class Watcher:
         with self._ledger.begin() as conn:
             shipping.reconsider(conn, wanting, ledger_time())
 
-    def _wake_outboxes(self) -> None:
-        for outbox in self._outboxes:
-            outbox.wake()
-
-    def _forget(self, path: str) -> None:
-        """Called by the outboxes, in their threads: the next walk shall look at this file again."""
-        self._forgotten.put(path)
-        self._daemon.wake.set()
-
     def rescan(self) -> None:
         """Walk over everything: what is not on record as it is becomes a candidate."""
         started = time.monotonic()
         found = {str(root): self._walk(str(root)) for root in self._watch.dirs}
-        self._forget_gone()
         for path in self._absent.forget([root for root, files in found.items() if files], self._hear):
             self.known.pop(path, None)
         self._walked_at = time.monotonic()
         seconds = time.monotonic() - started
         self._spool.write("watcher_walk", {"files": sum(found.values()), "seconds": seconds})
-
-    def _forget_gone(self) -> None:
-        """Quarantined files that somebody has removed need no person any more."""
-        with self._ledger.read() as conn:
-            gone = [row.path for row in telescope.quarantined_files(conn) if not os.path.lexists(row.path)]
-        if not gone:
-            return
-        with self._ledger.begin() as conn:
-            for path in gone:
-                telescope.forget_file(conn, path)
-        for path in gone:
-            self._notes.remove(path)
-            self.known.pop(path, None)
-            self._log.info("quarantined file is gone", path=path)
 
     def _walk(self, root: str) -> int:
         found = 0

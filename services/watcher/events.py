@@ -12,6 +12,7 @@ import queue
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
+from pathlib import Path
 
 from services.core.filesystem import is_network
 from services.core.log import get_logger
@@ -68,31 +69,35 @@ def in_utf8(path: str) -> bool:
 
 
 class Events:
-    """News from the kernel, in order; or none, and `polled` is true."""
+    """News from the kernel, in order; none where `polled` is true."""
 
     def __init__(self, settings: WatchSettings, on_news: Callable[[], None]) -> None:
         self._matches = Matcher(settings.patterns)
         self._on_news = on_news
-        self._dirs = settings.dirs
+        self._automatic = settings.events == "auto"
+        self._polling = settings.events == "polling"
+        self._roots = frozenset(os.fspath(path) for path in settings.dirs)
+        self._blind: set[str] = set()  # roots from which no events come
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._inotify: Inotify | None = None
-        self.polled = settings.events == "polling" or (
-            settings.events == "auto" and any(is_network(path) for path in settings.dirs)
-        )
+
+    @property
+    def polled(self) -> bool:
+        """Whether frames may come of which no event tells: short walks then. A disk that comes back ends it."""
+        return self._polling or bool(self._blind)
 
     def start(self) -> None:
         """Listen to the roots; the first walk listens to all directories below."""
-        if self.polled:
+        if self._polling:
             return
         try:
             self._inotify = Inotify(self._interesting, self._tell)
-            for path in self._dirs:
-                self._inotify.add(str(path))
         except OSError as error:
             self._poll(error)
-            self.stop()
-        else:
-            self._inotify.start()
+            return
+        for root in sorted(self._roots):
+            self.listen(root)
+        self._inotify.start()
 
     def stop(self) -> None:
         """Listen no more."""
@@ -105,14 +110,24 @@ class Events:
         return self._inotify is None or self._inotify.alive()
 
     def listen(self, directory: str) -> None:
-        """Listen to a directory, from now on; harmless when we do already."""
+        """Listen to a directory, from now on; harmless when we do already.
+
+        Every walk calls this for its root, which may be a mount point: what is mounted there may have gone and come.
+        """
         if self._inotify is None:
             return
+        is_root = directory in self._roots
         try:
             self._inotify.add(directory)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone again: the walk says so
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 self._poll(error)
+            elif is_root:
+                self._see(directory, sees=False, why="it is away")
+            return  # gone again: the walk says so
+        if is_root:
+            remote = self._automatic and is_network(Path(directory))
+            self._see(directory, sees=not remote, why="it is on a network file system")
 
     def take(self) -> News | None:
         """The oldest news that was not taken yet."""
@@ -123,9 +138,17 @@ class Events:
 
     def _poll(self, error: OSError) -> None:
         """Out of watches or instances: slower is better than blind. Events that still come are welcome."""
-        if not self.polled:
+        if not self._polling:
             get_logger().error("no events, polling instead", reason=str(error))
-        self.polled = True
+        self._polling = True
+
+    def _see(self, root: str, *, sees: bool, why: str) -> None:
+        if sees and root in self._blind:
+            self._blind.discard(root)
+            get_logger().info("events of this directory are heard", path=root)
+        elif not sees and root not in self._blind:
+            self._blind.add(root)
+            get_logger().warning("no events of this directory, polling", path=root, reason=why)
 
     def _interesting(self, name: str, is_directory: bool) -> bool:
         return not name.startswith(".") if is_directory else self._matches(name)
