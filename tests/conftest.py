@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.smtp",
     "tests.fixtures.sshd",
     "tests.fixtures.twilio",
+    "tests.fixtures.two_sites",
 ]
 
 REPOSITORY = Path(__file__).parent.parent

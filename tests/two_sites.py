@@ -65,3 +65,12 @@ class TwoSites:
 def heartbeat(at: float, **more: Any) -> Heartbeat:
     plain = Heartbeat("summit", "tolar", int(at * 1000), datetime.fromtimestamp(at, UTC), 60.0, "test")
     return replace(plain, **more)
+
+
+def channels(two: TwoSites) -> dict[str, Any]:
+    """Somebody who could be told, by mail."""
+    address = two.site.root / "smtp.url"
+    address.write_text("mailto://127.0.0.1:9/?from=a@example.org&to={to}")
+    address.chmod(0o600)
+    people = {"people": {"anna": {"mail": "anna@example.org"}}, "oncall": {"default": ["anna"]}}
+    return {"channels": {"smtp": {"kind": "mail", "url": {"file": str(address)}}}, **people}

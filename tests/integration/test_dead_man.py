@@ -3,97 +3,26 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from services.conditions.sweep import Sweeper
 from services.conditions.vitals import next_number
 from services.core.ledger.alert_schema import heartbeats
 from services.core.ledger.alerts import raise_alert
 from services.core.ledger.engine import now as clock
-from services.core.ledger.heartbeats import MOST_SITES, hear_receiver, heartbeat_rows, listen
+from services.core.ledger.heartbeats import MOST_SITES, heartbeat_rows
 from services.core.metrics.spool import Spool
 from services.core.settings import load_settings
 from services.shipper.herald import Herald
-from tests.fixtures.sshd import PrivateSshd
 from tests.two_sites import EVERY, TwoSites, heartbeat
 from transfer.heartbeat import AlertSaid, DaemonSaid, file_name, seal
 from transfer.remotes.file import FileRemote
 from transfer.signature import load_private, write_key_pair
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[TwoSites]:
-    made = TwoSites(tmp_path / "two")
-    yield made
-    made.site.close()
-
-
 def refusal(two: TwoSites) -> str:
     return next(str(row.document["reason"]) for who, row in two.rows("centre").items() if who.startswith("refused:"))
-
-
-def both_hear_each_other(two: TwoSites, *, comes_back: bool) -> None:
-    """Both daemons run: each site hears the other; when they are killed, both say that the other is silent."""
-    site = two.site
-    site.start("receive")
-    site.start("ship")
-
-    def numbers() -> int:
-        row = two.rows("centre").get("site:summit")
-        return 0 if row is None else len(row.document["lags"])
-
-    site.wait(lambda: numbers() >= 2 and "receiver:centre" in two.rows("summit"), "the heartbeats", 60.0)
-    said = two.rows("centre")["site:summit"].document
-    assert ("ship", "running") in [(each["name"], each["state"]) for each in said["daemons"]]
-    assert said["host"] == socket.gethostname() and said["tells"] is False
-    assert two.sweep("centre", clock()) == {} and two.sweep("summit", clock()) == {}
-    # when the shipper is killed, the centre says that the telescope is silent, as soon as its time is over; the
-    # receiver is stopped meanwhile, since it would write into the record that it listens today, not at that time
-    site.stop("ship", 9)
-    site.stop("receive", 9)
-    heard = two.rows("centre")["site:summit"].at
-    later = heard + 601.0
-    with site.ledger("centre").begin() as conn:
-        listen(conn, f"listener:{socket.gethostname()}", heard)
-        conn.execute(heartbeats.update().where(heartbeats.c.who.like("listener:%")).values(at=later))
-    silent = two.sweep("centre", later)["heartbeat:summit:silent"]
-    assert "summit has been silent for 10 min" in silent and "ship running" in silent
-    # and when it is back, that is over
-    if comes_back:
-        site.start("receive")
-        site.start("ship")
-        site.wait(lambda: two.rows("centre")["site:summit"].at > heard + 0.1, "the next heartbeat", 60.0)
-        assert two.sweep("centre", clock()) == {}
-        site.stop("ship")
-        site.stop("receive", 9)
-    # the receiver is dead: its status changes no more, and the telescope says so
-    quiet_from = clock()
-    with site.ledger("summit").begin() as conn:
-        hear_receiver(conn, "centre", None, quiet_from)
-        row = heartbeat_rows(conn)["receiver:centre"]
-        tried = {**row.document, "tried_at": quiet_from + 700.0}
-        conn.execute(heartbeats.update().where(heartbeats.c.who == row.who).values(document=tried))
-    assert (
-        "receiver of route centre has been silent"
-        in two.sweep("summit", quiet_from + 700.0)["heartbeat:route/centre:silent"]
-    )
-
-
-def test_two_sites_hear_each_other_and_each_tells_its_own_people_of_silence(two: TwoSites) -> None:
-    both_hear_each_other(two, comes_back=False)
-
-
-@pytest.mark.slow
-def test_over_ssh_too(two: TwoSites, sshd: PrivateSshd, tmp_path: Path) -> None:
-    settings = two.site.settings("summit")
-    settings["routes"]["centre"].update(sshd.route(two.site.centre))
-    two.site.write("summit", settings)
-    both_hear_each_other(two, comes_back=True)
 
 
 def test_what_cannot_be_believed_is_no_sign_of_life(two: TwoSites, tmp_path: Path) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,19 +22,11 @@ from services.core.pulse import PulseFile
 from services.core.settings import load_settings
 from services.receiver.voice import Voice
 from services.shipper.herald import Herald
-from tests.fixtures.sshd import PrivateSshd
-from tests.two_sites import EVERY, TwoSites, heartbeat
+from tests.two_sites import TwoSites, channels, heartbeat
 from transfer.heartbeat import MAX_BYTES, RECEIVER_NAME, AlertSaid, DaemonSaid, Heartbeat
 from transfer.remotes.file import FileRemote
 
 FULL = "disk:tolar:archive:full"
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[TwoSites]:
-    made = TwoSites(tmp_path / "two")
-    yield made
-    made.site.close()
 
 
 class Look:
@@ -65,59 +55,6 @@ def word(at: float, **more: Any) -> Heartbeat:
     full = AlertSaid(FULL, "no room left", datetime.fromtimestamp(at, UTC))
     plain = heartbeat(at, site="tolar", every_s=30.0, alerts=(full,), daemons=(DaemonSaid("notify", "dead", ""),))
     return replace(plain, **{"tells": False, **more})
-
-
-def channels(two: TwoSites) -> dict[str, Any]:
-    """Somebody who could be told, by mail."""
-    address = two.site.root / "smtp.url"
-    address.write_text("mailto://127.0.0.1:9/?from=a@example.org&to={to}")
-    address.chmod(0o600)
-    people = {"people": {"anna": {"mail": "anna@example.org"}}, "oncall": {"default": ["anna"]}}
-    return {"channels": {"smtp": {"kind": "mail", "url": {"file": str(address)}}}, **people}
-
-
-def only_the_centres_notify_dies(two: TwoSites) -> None:
-    """Its receiver lives: the telescope hears of it, tells what the centre cannot, and stops when it is back."""
-    site = two.site
-    settings = site.settings("centre")
-    settings["conditions"]["heartbeat"] = {**EVERY, "away_s": 0.2}
-    settings["alerts"] = channels(two)
-    site.write("centre", settings)
-    for verb in ("notify", "receive", "ship"):
-        site.start(verb)
-
-    def said() -> dict[str, Any]:
-        row = two.rows("summit").get("centre:centre")
-        return {} if row is None else dict(row.document)
-
-    site.wait(lambda: said().get("tells") is True, "word of the centre that all is well", 60.0)
-    assert two.sweep("summit", clock()) == {}
-    # when only notify dies, and something grave happens
-    site.stop("notify", 9)
-    with site.ledger("centre").begin() as conn:
-        raise_alert(conn, FULL, "no room left", clock(), severity=2)
-    site.wait(lambda: said()["tells"] is False and said()["alerts"] != [], "word of it", 60.0)
-    found = two.sweep("summit", clock())
-    assert set(found) == {f"heartbeat:route/centre:relay:{FULL}", "heartbeat:route/centre:daemons"}
-    words = "centre (route centre) cannot reach its people, and says: no room left"
-    assert found[f"heartbeat:route/centre:relay:{FULL}"] == words
-    assert "notify dead" in found["heartbeat:route/centre:daemons"]
-    # when it is back, the centre tells its people itself
-    site.start("notify")
-    site.wait(lambda: said()["tells"] is True, "word that it is back", 60.0)
-    assert two.sweep("summit", clock()) == {}
-
-
-def test_only_the_centres_notify_dies(two: TwoSites) -> None:
-    only_the_centres_notify_dies(two)
-
-
-@pytest.mark.slow
-def test_over_ssh_too(two: TwoSites, sshd: PrivateSshd) -> None:
-    settings = two.site.settings("summit")
-    settings["routes"]["centre"].update(sshd.route(two.site.centre))
-    two.site.write("summit", settings)
-    only_the_centres_notify_dies(two)
 
 
 def test_what_the_centre_cannot_tell_is_told_until_it_can(two: TwoSites) -> None:
