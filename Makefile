@@ -8,12 +8,13 @@ ROOT   ?= demo-run
 CHAOS  ?=
 MINUTES ?= 30
 
-.PHONY: help demo test test-slow soak lint bench dashboards clean
+.PHONY: help demo test test-slow fuzz soak lint bench dashboards clean
 
 help:
 	@echo "make demo [DATA=DIR] [ROOT=DIR] [CHAOS=1]   play a night through the whole chain on this host"
 	@echo "make test                                   install what the tests need, lint, test"
 	@echo "make test-slow                              the long campaigns (an hour)"
+	@echo "make fuzz                                   the property tests, with examples that are drawn anew"
 	@echo "make soak [MINUTES=30]                      both hosts in time-lapse, with faults; what grows (docs/soak.md)"
 	@echo "make lint                                   ruff, mypy, import-linter"
 	@echo "make bench                                  every benchmark, quick"
@@ -46,7 +47,11 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	deploy/install/test-servers.sh
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --hypothesis-profile drawn
+
+fuzz: $(VENV)/.dev
+	deploy/install/test-servers.sh
+	$(BIN)/python -m pytest -m 'hypothesis and not slow' --hypothesis-profile drawn -n 2
 
 soak: $(VENV)/.dev
 	deploy/install/test-servers.sh

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -26,6 +27,14 @@ pytest_plugins = [
     "tests.fixtures.twilio",
     "tests.fixtures.two_sites",
 ]
+
+# The same examples in every run, however slow the host: what CI says of a commit shall be said again of it. Others are
+# drawn by `make fuzz`.
+_CHECKS = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture]
+_PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": _CHECKS}
+hypothesis.settings.register_profile("seeded", derandomize=True, **_PATIENT)
+hypothesis.settings.register_profile("drawn", **_PATIENT)
+hypothesis.settings.load_profile("seeded")
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -5,7 +5,7 @@ Every group may be `null`: then nobody looks. A limit within a group that may be
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,7 @@ from services.core.setting_types import PositiveSeconds, TimeOfDay, TimeZone
 
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+KEPT_STARTS: Final = 50  # what a daemon's heartbeat file remembers: no limit of starts can be higher
 Severity = Literal[1, 2]
 # The daemons' names, as their verbs.
 DaemonName = Literal["watch", "ship", "receive", "conduct", "work", "housekeep", "notify", "metrics"]
@@ -90,7 +91,7 @@ class DaemonConditions(Section):
     dead_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60.0
     silent_s: PositiveSeconds = 120.0
     starting_s: PositiveSeconds = 900.0  # the first start compiles
-    restarts_per_hour: Count | None = 5
+    restarts_per_hour: Annotated[int, Field(ge=1, le=KEPT_STARTS)] | None = 5
 
 
 class MetricsConditions(Section):

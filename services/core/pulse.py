@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from services.core.condition_settings import KEPT_STARTS
 from services.core.log import get_logger
 from services.core.process import boot_id, process_facts
 
 EVERY_S: Final = 5.0
-_KEPT_STARTS: Final = 50
 _HOUR_S: Final = 3600.0
 
 
@@ -116,7 +116,7 @@ class Pulse:
                 every_s=EVERY_S,
                 ready=False,
                 status="starting",
-                starts=(*(each for each in earlier if now - _HOUR_S < each <= now), now)[-_KEPT_STARTS:],
+                starts=(*(each for each in earlier if now - _HOUR_S < each <= now), now)[-KEPT_STARTS:],
             )
             self._write()
 

@@ -10,7 +10,6 @@ from typing import Final
 
 _LOWEST: Final = 10_000
 _RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
@@ -31,7 +30,7 @@ def free_port() -> int:
         if (mark := _reserve(port)) is None:
             continue
         if _is_free(port):
-            _reserved.append(mark)
+            mark.detach()  # it stays open until the process ends
             return port
         mark.close()
     raise OSError("no free port on loopback")

@@ -70,7 +70,11 @@ class Housekeeper:
         self._standings = Standings()
         sources, limits = self._settings.sources, self._settings.limits
         state = self._store.state("limits")
-        self._engine = first_engine(limits, state, sources) if limits is not None else None
+        try:
+            self._engine = first_engine(limits, state, sources) if limits is not None else None
+        except BadSettings:
+            self._store.close()
+            raise
         self._ticked = self._remembered = float("-inf")
         self._refused = ""  # why the limits file was not taken when it was read again
         self._settled = False

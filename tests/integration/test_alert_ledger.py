@@ -12,10 +12,11 @@ from services.alerts.account import account_of, acknowledge_all, history_of
 from services.alerts.delivery import Outcome, Try
 from services.alerts.outbox import claim_jobs, settle_outcomes
 from services.alerts.points import event_points, open_point, repeat_points
+from services.alerts.reading import read_situation
 from services.alerts.rounds import decide_round
 from services.core.errors import IllegalMove
 from services.core.ledger.alert_schema import alerts, notifications
-from services.core.ledger.alerts import acknowledge, note, raise_alert, resolve_alert
+from services.core.ledger.alerts import acknowledge, note, raise_alert, resolve_alert, set_flapping
 from services.core.ledger.engine import Ledger
 from services.core.ledger.mutes import mute, mutes_in_force, unmute
 from services.core.ledger.notifications import give_back
@@ -254,5 +255,41 @@ def test_repeats_are_points(ledger: Ledger) -> None:
     decide_round(ledger, SETTINGS, 1101.0)
     with ledger.read() as conn:
         (point,) = repeat_points(conn, 0.0, 2000.0)
-        assert repeat_points(conn, 1101.0, 2000.0) == []
+        assert repeat_points(conn, 1101.0, 2000.0) == repeat_points(conn, 0.0, 1100.0) == []
     assert point.tags == {"alert": "disk:a", "about": "disk", "what": "repeat"}
+
+
+def test_what_was_told_of_an_alert_that_is_long_over_is_not_read_again(ledger: Ledger) -> None:
+    # given an alert that was told and is over for days, and another one that is told now
+    later = 100.0 + 5 * 86_400
+    for alert, at in (("disk:a", 100.0), ("disk:b", later)):
+        with ledger.begin() as conn:
+            raise_alert(conn, alert, "full", at, severity=2)
+        decide_round(ledger, SETTINGS, at + 1)
+        with ledger.begin() as conn:
+            resolve_alert(conn, alert, at + 2)
+    # then only what can still matter is read
+    with ledger.read() as conn:
+        situation = read_situation(conn, SETTINGS, later + 3)
+    assert {telling.alert for telling in situation.tellings} == {"disk:b"}
+
+
+def test_that_it_comes_and_goes_is_on_record_once(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        raise_alert(conn, "disk:a", "full", 100.0)
+        for now in (101.0, 102.0):
+            set_flapping(conn, "disk:a", 1, now, "3 times within 600 s")
+            set_flapping(conn, "disk:that-nobody-knows", 1, now, "3 times within 600 s")
+        assert [step["step"] for step in history_of(conn, "disk:a")] == ["raised", "flapping"]
+
+
+def test_a_message_that_had_to_wait_tells_the_alert_as_it_stands_now(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        raise_alert(conn, "disk:a", "90 % full", 100.0)
+    decide_round(ledger, SETTINGS, 101.0)
+    (first,) = claim_jobs(ledger, SETTINGS, 101.0, FREE)
+    settle_outcomes(ledger, [Outcome(first, (Try("c", "unreachable", 1.0, "no route"),))], SETTINGS, 102.0)
+    with ledger.begin() as conn:
+        raise_alert(conn, "disk:a", "95 % full", 103.0)
+    again = [job for job in claim_jobs(ledger, SETTINGS, 1000.0, FREE) if job.key == first.key]
+    assert [job.documents[0]["message"] for job in (first, *again)] == ["90 % full", "95 % full"]

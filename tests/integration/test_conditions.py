@@ -17,6 +17,7 @@ from services.cli.status import status
 from services.conditions.base import Eye, Finding, Report
 from services.conditions.queues import QueueFacts, read_queues
 from services.conditions.registry import LOOKS
+from services.conditions.sequences import gather
 from services.conditions.sweep import Sweeper
 from services.conditions.transfer import camera
 from services.core.condition_settings import DaemonConditions, NoFrameCondition
@@ -169,6 +170,41 @@ def test_checks_queues_and_sequences_on_both_databases(ledger: Ledger, spool: Sp
     assert "3 of its 6 exposures are bad" in open_now(ledger)["sequence:simcam:20260115:dither"]
 
 
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
+def test_checks_of_frames_count_until_their_night_is_over(ledger: Ledger, spool: Spool, tmp_path: Path) -> None:
+    # given exposures of which the checks are good, and masters made of them of which they are bad
+    for number in range(1, 4):
+        add_frame(ledger, f"f{number}", NOW - 10.0 + number, expid=number)
+        add_task(ledger, f"live-check-f{number}", "done", NOW)
+        add_task(ledger, f"live-master-f{number}", "done", NOW, "master")
+        add_verdict(ledger, f"live-check-f{number}", f"f{number}", "ok", NOW)
+        add_verdict(ledger, f"live-master-f{number}", f"f{number}", "error", NOW)
+    sweeper = Sweeper(centre(tmp_path, url(ledger), queues=None, checks={"night_s": 3600.0}), ledger, spool)
+    # then nothing is wrong with the frames
+    sweeper.sweep(NOW)
+    assert open_now(ledger) == {}
+    # when the frames are bad too
+    for number in range(1, 4):
+        add_task(ledger, f"live-check-again-f{number}", "done", NOW)
+        add_verdict(ledger, f"live-check-again-f{number}", f"f{number}", "error", NOW)
+    for step in range(1, 4):
+        sweeper.sweep(NOW + 30.0 * step)
+    assert set(open_now(ledger)) == {"check:simcam:seeing"}
+    # then they are until the night is over, though nothing moves in the ledger any more
+    sweeper.sweep(NOW + 3600.0)
+    assert open_now(ledger) == {}
+
+
+@pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
+def test_a_frame_in_quarantine_is_missing_from_its_sequence(ledger: Ledger) -> None:
+    for number, state in enumerate(("arrived", "checked", "reduced", "quarantined"), 1):
+        sequence = {"id": "dither", "num": number, "total": 4}
+        add_frame(ledger, f"f{number}", NOW, state, expid=number, sequence=sequence)
+    with ledger.read() as conn:
+        (facts,) = gather(conn, "live", 86_400.0, NOW)
+    assert facts.missing == [4]
+
+
 def test_the_camera_may_be_silent_for_as_long_as_it_exposes(ledger: Ledger) -> None:
     add_frame(ledger, "f1", NOW - 50.0)
     add_frame(ledger, "f2", NOW - 20.0, exptime_s=900.0, sequence={"id": "dither", "num": 2, "total": 6})
@@ -238,6 +274,9 @@ def test_a_look_that_fails_stops_no_other_and_is_a_condition(
     # what the failed look would have found stays as it was: it is not over because nobody looks
     assert set(open_now(ledger)) == {"disk:x:full", "queue:checks:depth", f"daemon:{HOST}/sweep:fails"}
     assert "RuntimeError: the table is gone" in open_now(ledger)[f"daemon:{HOST}/sweep:fails"]
+    with ledger.read() as conn:
+        failed = alerts.c.alert == f"daemon:{HOST}/sweep:fails"
+        assert conn.execute(select(alerts.c.severity).where(failed)).scalar_one() == 2
     sweeper.sweep(NOW + 30.0)
     assert capsys.readouterr().out.count("look failed") == 1  # the log says it once
     broken = False

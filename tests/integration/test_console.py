@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,10 @@ EXPOSURE = {"obstype": "science", "object": "NGC 1365", "filter": "r", "exptime_
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path / "site", routes={"centre": {}, "partner": {"filter": {"obstype": ["bias"]}}})
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "site", routes={"centre": {}, "partner": {"filter": {"obstype": ["bias"]}}})
+    yield made
+    made.close()
 
 
 def see(ledger: Ledger, *expids: int) -> None:

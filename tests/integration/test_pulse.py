@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.conditions.base import Finding
 from services.conditions.daemons import DaemonFacts, decide, gather, judge, lasting, measure
-from services.core.condition_settings import DaemonConditions
+from services.core.condition_settings import KEPT_STARTS, DaemonConditions
 from services.core.process import process_facts
 from services.core.pulse import Pulse, PulseFile, read_pulse, read_pulses
 
@@ -172,6 +173,18 @@ def test_a_daemon_that_cannot_be_kept_alive(tmp_path: Path) -> None:
     assert decide(facts, SETTINGS, "h", now + 3600.0, lambda _: True) == []
 
 
+def test_no_limit_of_starts_is_higher_than_what_is_remembered() -> None:
+    now = 1_000_000.0
+    starts = tuple(now - n for n in range(KEPT_STARTS))
+    pulse = PulseFile("work", "work", "h", 1, "b", 1, now, now, 0.0, 5.0, True, "up", starts)
+    (found,) = decide(
+        [DaemonFacts(pulse, True, 1.0)], DaemonConditions(restarts_per_hour=KEPT_STARTS), "h", now, lambda _: False
+    )
+    assert found.alert == "daemon:h:work:restarts"
+    with pytest.raises(ValidationError, match="less than or equal to 50"):
+        DaemonConditions(restarts_per_hour=KEPT_STARTS + 1)
+
+
 def test_a_run_directory_that_cannot_be_written_stops_no_daemon(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file where a directory should be")
     command = [sys.executable, "-c", LOOP, str(tmp_path / "run"), "ready"]
@@ -216,4 +229,7 @@ def test_a_daemon_that_hangs_is_not_up_in_the_metrics(tmp_path: Path) -> None:
     late = DaemonFacts(facts.pulse, facts.alive, 200.0)
     points = measure([facts, late], SETTINGS, "h", time.time())
     assert [point.fields["up"] for point in points] == [1, 0]
+    # a clock that was set back has no daemon run for less than no time
+    (before,) = measure([facts], SETTINGS, "h", facts.pulse.started_at - 3600.0)
+    assert before.fields["uptime_s"] == 0.0
     pulse.end(None)

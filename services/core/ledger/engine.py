@@ -92,6 +92,9 @@ def open_ledger(settings: LedgerSettings) -> Ledger:
     except (SQLAlchemyError, OSError) as error:
         ledger.close()
         raise LedgerUnreachable(f"ledger {engine.url}: {_first_line(error)}") from error
+    except LedgerUnreachable:
+        ledger.close()
+        raise
     return ledger
 
 

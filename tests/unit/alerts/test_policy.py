@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.alerts.body import body_of
+from services.alerts.body import body_of, slim
 from services.alerts.policy import decide
 from services.alerts.situation import Condition, Need, Planned
 from tests.unit.alerts.world import World, settings_of
@@ -210,6 +210,14 @@ def test_a_hiccup_shorter_than_the_group_reaches_nobody() -> None:
     assert world.run(3600) == []
 
 
+def test_without_a_group_the_shortest_hiccup_is_told() -> None:
+    world = World(settings_of(group_s=0))
+    world.raised("route:centre:unreachable", 2)
+    world.now += 0.5
+    world.resolved("route:centre:unreachable")
+    assert world.run(60) == ["resolved anna mail 1"]
+
+
 def test_who_has_no_telephone_is_told_by_mail_and_who_has_no_mail_by_telephone() -> None:
     people = {"anna": {"sms": "+56911111111"}, "ben": {"mail": "ben@example.org"}}
     world = World(settings_of(people=people))
@@ -268,3 +276,16 @@ def test_the_same_decision_twice_has_the_same_keys() -> None:
     assert [planned.key for planned in first] == [planned.key for planned in second]
     assert len({planned.key for planned in first}) == 2
     assert all(len(planned.key) <= 250 for planned in first)
+
+
+def test_a_message_of_many_keeps_every_number_and_the_trends_of_the_first_few() -> None:
+    details = {
+        "value": 21.0,
+        "limit": 20.0,
+        "unit": "C",
+        "trend": [[0.0, 20.0], [60.0, 21.0]],
+        "limits": {"high": 20.0},
+    }
+    slimmed = [each["details"] for each in slim([{"alert": f"a:{n}", "details": details} for n in range(6)])]
+    assert slimmed[:4] == [details] * 4
+    assert slimmed[4:] == [{"value": 21.0, "limit": 20.0, "unit": "C"}] * 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -125,7 +125,5 @@ class Alerts(RuleBasedStateMachine):
         assert max(rounds.values(), default=0) <= SHORT.group_more_than + 2
 
 
-Alerts.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+Alerts.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestAlerts = Alerts.TestCase

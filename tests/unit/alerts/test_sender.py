@@ -52,6 +52,20 @@ def test_a_message_is_written_before_the_time_of_its_channel_runs(monkeypatch: p
     assert written_in == [threading.current_thread()]
 
 
+def test_a_channel_that_hangs_does_not_keep_the_process_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of()
+    sender = Sender(settings, Words.of("here", settings), lambda: None)
+    asked_in: list[threading.Thread] = []
+    monkeypatch.setattr(
+        "services.alerts.channels.registry.send", lambda *_: asked_in.append(threading.current_thread())
+    )
+    name, channel = next(iter(settings.channels_of("mail").items()))
+    assert (
+        sender.ask(name, channel, "anna@example.org", Job("key", "raised", "anna", "mail", 1, 0.0, ())).answer == "sent"
+    )
+    assert [thread.daemon for thread in asked_in] == [True]
+
+
 def test_no_picture_is_drawn_for_an_sms() -> None:
     settings = settings_of()
     trend = [[float(minute), 60.0 * minute] for minute in range(5)]

@@ -169,6 +169,13 @@ def test_one_bad_exposure_is_no_alert_and_a_bad_night_is_one() -> None:
     whole = [bad(age, str(detector)) for age in range(5) for detector in range(62)]
     (found,) = checks.decide(whole, settings, {})
     assert found.alert == "check:simcam:seeing" and "[SEEING_OOL]" in found.message and "and 52 more" in found.message
+    assert (found.details["value"], found.details["unit"]) == (3.2, "arcsec")
+
+
+def test_a_check_without_a_number_is_told_without_one() -> None:
+    flagged = [replace(bad(age), value=None, message="") for age in range(3)]
+    (found,) = checks.decide(flagged, CheckConditions(), {})
+    assert found.details.keys() == {"parameter", "source", "places"}
 
 
 def test_amplifiers_of_one_exposure_do_not_add_up() -> None:
@@ -226,6 +233,7 @@ def test_a_sequence_that_fell_quiet_is_told_with_what_is_missing() -> None:
     assert (
         "2 of 5 exposures are missing (number 3, 5) and detectors are missing [MISSDATA] of number 4" in found.message
     )
+    assert (found.details["value"], found.details["limit"]) == (2, 5), "exposures that are whole"
     assert judged(ladder({1: BOTH}, newest_at=NOW - 60.0)) == []
     assert judged(ladder({n: BOTH for n in range(1, 6)})) == []
     assert judged(ladder({1: BOTH}, newest_at=NOW - 90_000.0)) == []

@@ -66,6 +66,7 @@ def test_a_disk_that_fills_within_hours_is_told_before_it_is_full() -> None:
     assert hours_until_full(trend) == pytest.approx(140 / 60)
     (finding,) = decide([disk(0.2, trend=trend)], SETTINGS, "h", {})
     assert finding.alert == "disk:h:archive:filling" and "full in 2.3 h" in finding.message
+    assert finding.severity == 1, "nothing is lost yet: a mail will do"
     assert len(finding.details["trend"]) <= 240
 
 
@@ -90,6 +91,12 @@ def test_a_disk_that_is_cleaned_again_and_again_is_none_that_fills(minutes: int)
 
 def test_a_few_minutes_are_no_trend() -> None:
     assert hours_until_full(tuple((30.0 * n, (100.0 - n) * GB) for n in range(10))) is None
+
+
+def test_five_looks_are_a_trend_and_four_are_none() -> None:
+    hourly = tuple((900.0 * n, (100.0 - n) * GB) for n in range(5))
+    assert hours_until_full(hourly) == pytest.approx(24.0)
+    assert hours_until_full(hourly[1:]) is None
 
 
 def test_read_only_missing_and_inodes() -> None:
@@ -136,3 +143,10 @@ def test_places_on_one_disk_are_told_once_and_one_that_hangs_stops_no_other(tmp_
     with pytest.raises(Silent, match="more than"):
         ask("camera", None)
     release.set()
+
+
+def test_what_goes_wrong_in_a_question_is_the_answer_and_no_silence(tmp_path: Path) -> None:
+    patience: Patience[object] = Patience(60.0)
+    with pytest.raises(FileNotFoundError):
+        patience.ask("archive", (tmp_path / "gone").stat)
+    assert patience.ask("archive", tmp_path.stat) == tmp_path.stat()

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from services.core.ledger.alert_schema import alerts
-from services.core.ledger.alerts import open_alerts
+from services.core.ledger.alerts import open_alerts, raise_alert
 from services.core.ledger.engine import Ledger
 from services.housekeeping.absence import STANDSTILL, Absences, Standstill
 from services.housekeeping.alerting import AlertClerk, unreachable
@@ -109,3 +109,28 @@ def test_what_nobody_holds_is_ended_where_it_is_known_to_be_over(ledger: Ledger,
     assert set(over) == {step(True, "roe").alert, step(True, "gone").alert, unreachable("gone")}
     left = {held[0], step(True, "mute").alert, unreachable("mute"), step(True, "theirs").alert, STANDSTILL}
     assert open_names(ledger) == left
+
+
+def test_alerts_that_are_not_of_housekeeping_are_not_ended(ledger: Ledger, store: Store) -> None:
+    # given a disk of a host that is called as a source is
+    with ledger.begin() as conn:
+        raise_alert(conn, "disk:roe:archive:full", "90 %", float(T0))
+        assert AlertClerk(store).settle(conn, {"roe": True}, [], T0 + 1.0) == []
+    assert open_names(ledger) == {"disk:roe:archive:full"}
+
+
+def test_a_source_that_is_away_is_told_once_and_over_when_it_answers(ledger: Ledger, store: Store) -> None:
+    def look(absences: Absences, away_s: float, trouble: str = "no route") -> list[str]:
+        source = Away("roe", away_s)
+        source.trouble = trouble
+        absences.look([source], float(T0), 0.0)  # type: ignore[list-item]
+        with ledger.read() as conn:
+            return [row.message for row in open_alerts(conn)]
+
+    said = "housekeeping source roe has not answered for 90 s: no route"
+    absences = Absences(ledger, {"roe": 60.0}, store.identity)
+    assert look(absences, 90.0) == look(absences, 95.0) == [said]
+    # the next process has not waited for long yet, but heard nothing either
+    again = Absences(ledger, {"roe": 60.0}, store.identity)
+    assert look(again, 1.0) == [said]
+    assert look(again, 0.0, trouble="") == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core.housekeep_settings import CsvSource, FitsSource
@@ -80,7 +80,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_any_life_of_a_file_gives_every_row_once(tmp_path: Path, steps: list[tuple[object, ...]]) -> None:
     with tempfile.TemporaryDirectory(dir=tmp_path) as name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 from services.housekeeping.alerting import thinned
 from services.housekeeping.samples import Samples
 from services.housekeeping.sources.base import BadRow
-from services.housekeeping.store import Standing, Store, StoreUnreachable, open_store
+from services.housekeeping.store import Standing, Store, StoreUnreachable, open_or_begin_anew, open_store
 
 T0 = 1_700_000_000
 NAMES = ("a", "b", "c")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(tmp_path / "housekeeping.sqlite", keep_s=600)
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(tmp_path / "housekeeping.sqlite", keep_s=600)
+    yield made
+    made.close()
 
 
 def rows(first: int, count: int, source: str = "roe") -> Samples:
@@ -39,6 +42,7 @@ def test_last_values_trend_and_positions_are_one(store: Store, tmp_path: Path) -
     assert values.tolist() == [10.0 * second for second in range(49, 150)]
     assert (np.diff(times) == 10**9).all()
     assert reading.trend("roe", "none", 100)[0].size == 0
+    reading.close()
 
 
 def test_what_is_committed_outlives_a_power_cut_and_readers_do_not_wait(store: Store) -> None:
@@ -90,6 +94,19 @@ def test_standings_and_rows_set_aside(store: Store) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreachable, match="has `nightferry housekeep` run"):
         open_store(tmp_path / "none.sqlite", readonly=True)
+
+
+def test_what_is_no_database_is_set_aside_and_what_cannot_be_reached_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "housekeeping.sqlite"
+    path.write_bytes(b"no database at all " * 500)
+    made, why = open_or_begin_anew(path, 600.0)
+    made.close()
+    assert "not a database" in why
+    assert path.with_name("housekeeping.sqlite.damaged").read_bytes().startswith(b"no database")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(StoreUnreachable, match="unable to open"):
+        open_or_begin_anew(tmp_path / "directory", 600.0)
+    assert (tmp_path / "directory").is_dir()
 
 
 def test_a_thinned_trend_keeps_its_peaks() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core.housekeep_settings import CsvSource, VisonSource
@@ -214,7 +214,7 @@ ROW = st.sampled_from(
 ) | st.builds(line, st.integers(0, 20), st.sampled_from([1.0, 2.0, "x", "nan"]))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(rows=st.lists(ROW, max_size=25), cuts=st.lists(st.integers(0, 400), max_size=8), restarts=st.booleans())
 def test_however_a_file_comes_the_samples_are_the_same(
     tmp_path_factory: pytest.TempPathFactory, rows: list[bytes], cuts: list[int], restarts: bool

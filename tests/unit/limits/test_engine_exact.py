@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.housekeeping.limits.book import LimitBook, load_limits
@@ -85,7 +85,7 @@ def fed_in_pieces(book: LimitBook, samples: Samples, cuts: Sequence[int], restar
     return out
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 150), data=st.data())
 def test_any_cuts_and_restarts_say_what_the_reference_says(
     book: LimitBook, seed: int, rows: int, data: st.DataObject

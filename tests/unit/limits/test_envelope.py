@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.housekeeping.limits.engine import Engine
@@ -117,7 +117,7 @@ def test_memory_is_bounded_and_spread_over_the_whole_night() -> None:
     assert len(set(np.diff(kept))) == 1
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(1, 599), max_size=4, unique=True))
 def test_learning_does_not_depend_on_cuts_and_restarts(tmp_path: Path, seed: int, cuts: list[int]) -> None:
     book = limits(

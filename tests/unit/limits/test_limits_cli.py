@@ -155,3 +155,12 @@ def test_a_telescope_s_drive(shared_data: Path) -> None:
     alerts = [one["alert"] for one in found if one["what"] == "alert"]
     assert sorted(set(alerts)) == ["housekeeping:drive:*:stale", "housekeeping:drive:dev:high"]
     assert len(alerts) == 12
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_delimiter_of_a_table_is_seen(tmp_path: Path, delimiter: str) -> None:
+    lines = [("time", "T"), *((f"2026-01-15T23:00:{second:02}", "5.0") for second in range(20))]
+    (tmp_path / "hk.csv").write_text("".join(f"{delimiter.join(line)}\n" for line in lines), encoding="utf-8")
+    (tmp_path / "limits.yaml").write_text("sources: {hk: {parameters: {T: {warning: [0, 4], stale_s: off}}}}")
+    said = objects(run("replay", tmp_path / "limits.yaml", tmp_path / "hk.csv", "--json"))
+    assert [one["alert"] for one in said if one["what"] == "alert"] == ["housekeeping:hk:T:high"]

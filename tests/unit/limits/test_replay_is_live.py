@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.housekeeping.limits.engine import Engine
@@ -67,7 +67,7 @@ FAULT = st.tuples(
 )
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 @given(
     seed=st.integers(0, 99),
     faults=st.lists(FAULT, max_size=5),

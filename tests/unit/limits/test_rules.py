@@ -76,7 +76,9 @@ def test_identity_of_numbers_and_words(tmp_path: Path) -> None:
         "MODE is FAULT, must be run or idle",
     ]
     assert len(said) == 4
-    assert engine.verdicts()[("cam", "MODE")].text == "idle"
+    number, word = (engine.verdicts()["cam", name] for name in ("FPGA", "MODE"))
+    assert (number.value, number.text) == (2.75, None)
+    assert math.isnan(word.value) and word.text == "idle"
 
 
 def test_when_silences_and_ends_what_was_open(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ def test_one_parameter_falls_silent_and_comes_back_for_good(tmp_path: Path) -> N
     assert said == [(61, "B:stale", True, 2), (220, "B:stale", False, 2)]
 
 
+def test_a_silent_parameter_stands_as_gravely_as_its_rule_says(tmp_path: Path) -> None:
+    engine = Engine(limits(tmp_path, f"{RULES}\nC: {{stale_s: off}}"))
+    engine.feed(rows({"A": [1.0], "B": [1.0], "C": [1.0]}))
+    engine.feed(rows({"C": [1.0]}, 61))
+    tick(engine, 61)
+    stands = {name: (one.verdict, one.kinds) for (_, name), one in engine.verdicts().items()}
+    assert stands == {"A": ("warning", ("stale",)), "B": ("error", ("stale",)), "C": ("ok", ())}
+
+
 def test_a_silent_source_is_told_once_and_not_for_each_parameter(tmp_path: Path) -> None:
     engine = Engine(limits(tmp_path, RULES))
     engine.feed(rows({"A": [1.0], "B": [1.0]}))

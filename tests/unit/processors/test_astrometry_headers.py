@@ -165,7 +165,7 @@ def test_the_plane_agrees_with_wcslib_and_goes_back(dec: float) -> None:
     np.testing.assert_allclose(tangent.project(*theirs), (xi, eta), rtol=0, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from([*PLAIN, "CDELT1", "CROTA2", "PV1_1", "PV2_7", "A_ORDER", "B_ORDER", "A_2_0", "LONPOLE"]),

@@ -200,7 +200,7 @@ def test_any_mapping_is_read_or_refused(text: str) -> None:
         assert parse_columns(text).ra
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(content=st.binary(max_size=300))
 def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("any") / "a.csv"

@@ -100,7 +100,7 @@ def test_a_single_outlier_among_three_goes_by_the_noise_expected() -> None:
     assert combine(stack).count[0, 0] == 3
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=1, max_size=9))
 def test_any_values_give_a_value_within_their_range(values: list[float]) -> None:
     made = combine([np.array([[value]], np.float32) for value in values])

@@ -121,7 +121,7 @@ def test_gzip_is_read_through_and_a_cut_stream_is_bad(tmp_path: Path) -> None:
         read(tmp_path, packed[: len(packed) // 2])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=6000))
 def test_any_bytes_are_headers_or_a_bad_frame(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.fits"
@@ -135,7 +135,7 @@ def test_any_bytes_are_headers_or_a_bad_frame(tmp_path_factory: pytest.TempPathF
             assert headers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=80), max_size=8))
 def test_any_cards_can_be_asked_for(cards: list[str]) -> None:
     header = Header("".join(f"{card:<80}" for card in cards))
@@ -153,7 +153,7 @@ CARDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(CARDS, max_size=8))
 def test_one_card_at_a_time_or_all_at_once_is_the_same(cards: list[str]) -> None:
     text = "".join(f"{card:<80}" for card in cards)

@@ -123,7 +123,7 @@ def test_half_an_image_of_nan_leaves_the_other_half() -> None:
     assert measure_background(sci).level_e == pytest.approx(400, abs=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.integers(1, 150),
     columns=st.integers(1, 150),

@@ -40,7 +40,7 @@ def a_view(name: str = "housekeeping:vison:CCD1_T:high", **details: Any) -> Aler
     return AlertView(name, 2, "CCD1_T is too warm", NOW - 600, 1, details)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     what=st.sampled_from(tuple(SUBJECT_WORD)),
     texts=st.tuples(st.text(), st.text(max_size=300), st.text(max_size=40), st.text(max_size=40)),
@@ -63,7 +63,7 @@ class _Tags(HTMLParser):
         self.tags.append(tag)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=st.text(alphabet="<>&\"'a/=!- \n", max_size=60))
 def test_words_never_become_html(words: str) -> None:
     def tags_of(text: str) -> list[str]:
@@ -202,14 +202,14 @@ def draw(values: list[float], limit: float | None, bands: dict[str, float]) -> N
     trend_png([facts_of(a_view(trend=trend, limit=limit, limits=bands))], NOW)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(**TRENDS)
 def test_any_trend_can_be_drawn(values: list[float], limit: float | None, bands: dict[str, float]) -> None:
     draw(values, limit, bands)
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(**TRENDS)
 def test_any_of_many_trends_can_be_drawn(values: list[float], limit: float | None, bands: dict[str, float]) -> None:
     draw(values, limit, bands)

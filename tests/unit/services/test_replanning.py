@@ -267,7 +267,7 @@ TAKEN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TAKEN, WORDS, st.sampled_from([RULES, STRICT]))
 def test_whatever_persons_say_planning_comes_to_rest_at_the_best_choice(
     taken: dict[str, tuple[str, ...]], words: list[tuple[str, int, str, str]], rules: Rules

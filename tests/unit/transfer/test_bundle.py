@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.transfer.bundles import CREATED, bundle_of, camera
@@ -250,7 +250,7 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
         unpack(bundle.manifest_path, tmp_path / "out")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(st.data())
 def test_damaged_bundles_raise_only_named_errors(tmp_path: Path, data: st.DataObject) -> None:
     bundle = bundle_of(camera(tmp_path / "camera", 1), tmp_path / "outbox")

@@ -56,7 +56,7 @@ MANIFESTS = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(MANIFESTS)
 def test_manifests_round(manifest: Manifest) -> None:
     document = manifest.to_json()
@@ -156,7 +156,7 @@ def test_other_texts_are_refused(text: bytes) -> None:
             kind.from_json(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damaged_documents_raise_only_bad_document(manifest_json: dict[str, Any], data: st.DataObject) -> None:
     for text, kind in ((json.dumps(manifest_json).encode(), Manifest), (receipt().to_json(), Receipt)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zstandard
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.transfer.frames import image_hdu, mosaic, sky
@@ -18,7 +18,7 @@ from transfer.codecs import nfz
 from transfer.codecs.nfz import HEAD, MAGIC, PROLOGUE, Nfz
 from transfer.errors import Corrupt, TransferError
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60)
 NOWHERE = Path("/nonexistent")
 
 
@@ -104,7 +104,7 @@ def sample(tmp_path: Path) -> tuple[bytes, bytes]:
     return path.read_bytes(), encode(path)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(st.data())
 def test_flipped_bits_never_restore_anything_else(tmp_path: Path, data: st.DataObject) -> None:
     raw, packed = sample(tmp_path)

@@ -104,7 +104,7 @@ def a_manifest() -> NightManifest:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MANIFESTS)
 def test_night_manifests_round_and_are_signed_the_same_way_each_time(manifest: NightManifest) -> None:
     document = manifest.to_json()
@@ -114,7 +114,7 @@ def test_night_manifests_round_and_are_signed_the_same_way_each_time(manifest: N
     assert open_signed(envelope, KEY.public_key()) == document == signed_body(envelope)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SITES, NIGHTS, st.integers(1, 99), HASHES, st.none() | TEXTS, st.lists(TEXTS, max_size=2), HOLES, SIZES, TIMES)
 def test_answers_round(
     site: str,
@@ -144,7 +144,7 @@ def test_every_flipped_bit_is_detected() -> None:
                 open_signed(bytes(damaged), public)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_what_is_cut_added_or_replaced_is_detected(data: st.DataObject) -> None:
     envelope = sign(a_manifest().to_json(), KEY)

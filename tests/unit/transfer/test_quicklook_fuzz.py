@@ -18,7 +18,7 @@ from transfer.codecs.jpeg2000_stream import check_codestream
 from transfer.codecs.registry import LOSSY, codec_named
 from transfer.errors import Corrupt
 
-LONG = settings(max_examples=5_000, deadline=None)
+LONG = settings(max_examples=5_000)
 
 
 @functools.cache
@@ -85,7 +85,7 @@ def test_the_good_one_is_good(name: str) -> None:
     assert restore(name, packed(name)) is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 @pytest.mark.parametrize("name", LOSSY)
 def test_damage_is_corrupt_or_bounded(name: str, data: st.DataObject) -> None:
@@ -101,7 +101,7 @@ def test_much_damage_is_corrupt_or_bounded(name: str, data: st.DataObject) -> No
     restore(name, data.draw(damaged(name)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=4000))
 def test_random_bytes_are_corrupt(junk: bytes) -> None:
     for name in LOSSY:

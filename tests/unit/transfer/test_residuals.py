@@ -35,7 +35,7 @@ def reference(raw: bytes, pixel: int, width: int, tile: int) -> bytes:
     return bytes(out)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([1, 2, 4, 8]), st.integers(1, 12), st.integers(1, 20), st.integers(1, 25), st.data())
 def test_against_the_reference(pixel: int, rows: int, width: int, tile: int, data: st.DataObject) -> None:
     raw = data.draw(st.binary(min_size=pixel * rows * width, max_size=pixel * rows * width))

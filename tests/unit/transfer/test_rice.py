@@ -12,7 +12,7 @@ import fitsio
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.transfer.frames import card, image_hdu, mosaic, sky
@@ -121,7 +121,7 @@ def test_what_is_not_standard_is_pixels_or_unsupported_never_bytes(tmp_path: Pat
             encode(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(data=st.data())
 def test_bytes_are_claimed_only_when_they_come_back(tmp_path: Path, data: st.DataObject) -> None:
     hdus = []
@@ -149,7 +149,7 @@ def test_bytes_are_claimed_only_when_they_come_back(tmp_path: Path, data: st.Dat
         assert back == path.read_bytes()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_damage_is_corrupt_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "a.fits"

@@ -88,7 +88,7 @@ def images(draw: st.DrawFn) -> np.ndarray:
     return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(image=images())
 def test_rows_are_the_references_and_come_back(image: np.ndarray) -> None:
     rows = coded(image)
@@ -122,7 +122,7 @@ def table_rows(path: Path) -> list[bytes]:
     return [heap[start : start + length] for length, start in rows.tolist()]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data(), pixel=st.sampled_from([1, 2, 4]), width=st.integers(1, 200))
 def test_any_bytes_are_refused_or_decoded_within_their_row(data: st.DataObject, pixel: int, width: int) -> None:
     size = st.integers(least(width, pixel), 400)
