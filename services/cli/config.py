@@ -7,10 +7,12 @@ from pathlib import Path
 import click
 
 from services.cli.common import emit, json_option, say
+from services.cli.daemons import given_or_of_the_site
 from services.core.errors import BadSettings
 
 EPILOG = """\b
 Examples:
+  nightferry config check
   nightferry config check /etc/nightferry/summit.yaml
   nightferry config check summit.yaml --json"""
 
@@ -21,10 +23,18 @@ def config() -> None:
 
 
 @config.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument(
+    "file",
+    required=False,
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=given_or_of_the_site,
+    envvar="NIGHTFERRY_CONFIG",
+)
 @json_option
 def check(file: Path, as_json: bool) -> int:
     """Check a settings file, and print every mistake at once.
+
+    Without FILE the one that NIGHTFERRY_CONFIG names, or /etc/nightferry/site.yaml.
 
     Looks at the file itself, at the secrets and keys it names, at the instrument files, at the ledger's place, at the
     sources and limits of housekeeping, and at the channels of alerts. Exits with 2 when there is a mistake. A remark is

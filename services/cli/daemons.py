@@ -35,12 +35,14 @@ Body = Callable[["Daemon", "Settings", "Ledger", "Spool"], None]
 SITE_FILE = Path("/etc/nightferry/site.yaml")
 
 
-def _given_or_of_the_site(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path:
+def given_or_of_the_site(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path:
+    """A settings file that was named, or the one of this host."""
     if value is not None:
         return value
     if SITE_FILE.is_file():
         return SITE_FILE
-    raise click.MissingParameter(ctx=context, param=parameter)
+    hint = f"Name the settings file, or let {SITE_FILE} be a link to it."
+    raise click.MissingParameter(hint, ctx=context, param=parameter)
 
 
 config_option = click.option(
@@ -48,7 +50,7 @@ config_option = click.option(
     "--config",
     "config",
     type=click.Path(path_type=Path, dir_okay=False),
-    callback=_given_or_of_the_site,
+    callback=given_or_of_the_site,
     envvar="NIGHTFERRY_CONFIG",
     show_envvar=True,
     help=f"Settings of this host (YAML); `nightferry config check FILE` checks them. Without: {SITE_FILE}.",

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from tests.booted_site import CENTRE, ETC, TELESCOPE, BootedSite, booted_site, units
+from tests.booted_site import CENTRE, TELESCOPE, BootedSite, booted_site, units
 from tests.fixtures.systemd import CannotBoot, Machine, until
 from tests.site import tiny_night
 
@@ -79,7 +79,7 @@ def test_every_unit_is_up_and_says_what_it_does(site: BootedSite, hosts: list[tu
         until(lambda h=host, u=unit: shown(h, u, "StatusText"), 30, f"{unit} says nothing")
     assert shown(site.telescope, "nightferry-endofnight.timer", "ActiveState") == "active"
     for host in (site.telescope, site.centre):
-        said = host.run("nightferry", "config", "check", f"{ETC}/site.yaml", user="nightferry")
+        said = host.run("nightferry", "config", "check", user="nightferry")
         assert said.endswith("good\n"), said
 
 
@@ -98,12 +98,23 @@ def test_a_frame_goes_from_the_camera_s_disk_to_the_reduced_product(site: Booted
         )
 
 
-def test_the_night_is_closed_in_one_line(site: BootedSite) -> None:
-    site.telescope.run("systemctl", "start", "nightferry-endofnight.service")
+def test_the_timer_closes_the_night_in_one_line(site: BootedSite) -> None:
+    host, service, timer = site.telescope, "nightferry-endofnight.service", "nightferry-endofnight.timer"
+    # given another time of the end of night, as `systemctl edit` writes it
+    directory = host.root / "etc/systemd/system" / f"{timer}.d"
+    directory.mkdir()
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=5)
+    when = f"OnCalendar=\nOnCalendar={soon:%Y-%m-%d %H:%M:%S} UTC\nRandomizedDelaySec=0\nAccuracySec=1s\n"
+    (directory / "override.conf").write_text(f"[Timer]\n{when}")
 
-    (line,) = lines(site.telescope, "nightferry-endofnight.service")
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "restart", timer)
+
+    until(lambda: lines(host, service), _PATIENCE_S, "the timer does not close the night")
+    until(lambda: shown(host, service, "ActiveState") == "inactive", _PATIENCE_S, "it does not end")
+    (line,) = lines(host, service)
     assert json.loads(line)["night"] == "20260115"
-    assert shown(site.telescope, "nightferry-endofnight.service", "Result") == "success"
+    assert shown(host, service, "Result") == "success"
 
 
 def test_a_value_out_of_limits_reaches_the_mailbox_and_the_telephone(site: BootedSite) -> None:

@@ -98,6 +98,22 @@ def test_config_check_exits_with_2_and_looks_at_the_host_too(tmp_path: Path) -> 
     assert "watch.dirs.0: expected an existing directory, got /no/such/dir" in result.stderr
 
 
+def test_config_check_without_a_file_looks_at_that_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for directory, text in ((good, GOOD), (bad, GOOD + "watch: {dirs: [/no/such/dir]}\n")):
+        directory.mkdir()
+        write(directory, text)
+    (found,), (wrong,) = good.iterdir(), bad.iterdir()
+    monkeypatch.delenv("NIGHTFERRY_CONFIG", raising=False)
+    monkeypatch.setattr("services.cli.daemons.SITE_FILE", tmp_path / "none.yaml")
+    missing = CliRunner().invoke(config, ["check"])
+    assert missing.exit_code == 2 and "Missing argument" in missing.output
+    monkeypatch.setattr("services.cli.daemons.SITE_FILE", found)
+    assert f"{found}: good" in CliRunner().invoke(config, ["check"], standalone_mode=False).output
+    monkeypatch.setenv("NIGHTFERRY_CONFIG", str(wrong))
+    assert CliRunner().invoke(config, ["check"], standalone_mode=False).return_value == 2
+
+
 def test_config_check_knows_the_words_of_filters_and_the_keys_of_nights(tmp_path: Path) -> None:
     write_key_pair(tmp_path / "night", "test")
     text = GOOD + (
