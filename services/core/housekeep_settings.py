@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from services.core.secret import AbsolutePath, Secret, Section
 from services.core.setting_types import PositiveSeconds, TimeZone
+from services.core.tls_settings import TlsFiles
 
 WORDS_OF_TIME = "expected iso, unix_s, unix_ms, unix_us, unix_ns, mjd or strptime:FORMAT"
 
@@ -112,17 +113,15 @@ class FitsSource(FileSource):
     ignore: tuple[str, ...] = ()
 
 
-class InfluxSource(AnySource):
+class InfluxSource(AnySource, TlsFiles):
     """An InfluxQL query of InfluxDB 1.x (or what speaks its language), polled by time.
 
     `query` holds `{time}` where the condition on the time goes. `parameter` names each series: `{measurement}`,
-    `{field}` and the tags that the query groups by. Points that come up to `overlap_s` late are found. `ca_file`: the
-    authority of an https server, in place of the system's.
+    `{field}` and the tags that the query groups by. Points that come up to `overlap_s` late are found.
     """
 
     kind: Literal["influxdb"]
     url: HttpUrl
-    ca_file: AbsolutePath | None = None
     database: str
     user: str | None = None
     password: Secret | None = None
@@ -149,27 +148,21 @@ class InfluxSource(AnySource):
             raise ValueError("'user' and 'password' go together")
         if self.token is not None and self.user is not None:
             raise ValueError("expected 'token', or 'user' and 'password', not both")
-        if self.ca_file is not None and not self.url.startswith("https:"):
-            raise ValueError("'ca_file' goes with https")
         return self
 
 
-class MqttSource(AnySource):
+class MqttSource(AnySource, TlsFiles):
     """Messages of an MQTT broker, taken with QoS 1 in a session that the broker keeps while we are away.
 
     `topics`: filter → name of the parameter, `{topic}` (with dots for slashes) or `{1}`, `{2}`: the levels that stand
-    for `+`. A payload is a number, or a JSON object whose numbers become `NAME.key`. With `tls` the port is 8883;
-    `ca_file`: the broker's authority, in place of the system's; `cert_file` and `key_file`: our own certificate, for a
-    broker that asks for one.
+    for `+`. A payload is a number, or a JSON object whose numbers become `NAME.key`. With `tls` the port is 8883.
     """
 
+    TLS_BY = "'tls: true'"
     kind: Literal["mqtt"]
     host: str
     port: Port = 1883
     tls: bool = False
-    ca_file: AbsolutePath | None = None
-    cert_file: AbsolutePath | None = None
-    key_file: AbsolutePath | None = None
     client_id: Annotated[str, Field(min_length=1, max_length=64)]
     user: str | None = None
     password: Secret | None = None
@@ -189,12 +182,12 @@ class MqttSource(AnySource):
     def _who_speaks(self) -> MqttSource:
         if self.password is not None and self.user is None:
             raise ValueError("'password' needs 'user'")
-        for key in ("ca_file", "cert_file", "key_file"):
-            if getattr(self, key) is not None and not self.tls:
-                raise ValueError(f"'{key}' goes with 'tls: true'")
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("'cert_file' and 'key_file' go together")
         return self
+
+    @property
+    def speaks_tls(self) -> bool:
+        """As `TlsFiles.speaks_tls`."""
+        return self.tls
 
 
 class PushSource(AnySource):

@@ -15,7 +15,8 @@ from services.core.filesystem import is_network
 from services.core.route_settings import RouteSettings
 from services.core.secret import Secret
 from services.core.settings import Settings, load_settings
-from services.core.tls import client_context
+from services.core.tls import context_of
+from services.core.tls_settings import TlsFiles
 from transfer.errors import BadDocument
 from transfer.signature import load_public
 
@@ -67,12 +68,13 @@ def _certificates(settings: Settings) -> Iterator[str]:
     if settings.housekeep is not None:
         sections |= {f"housekeep.sources.{name}": source for name, source in settings.housekeep.sources.items()}
     for place, section in sections.items():
-        files = {key: getattr(section, key, None) for key in ("ca_file", "cert_file", "key_file")}
+        if not isinstance(section, TlsFiles):
+            continue
         try:
-            client_context(**files)
+            context_of(section)
         except BadSettings as error:
             yield f"{place}.{error}"
-        key_file = files["key_file"]
+        key_file = section.key_file
         if key_file is not None and key_file.is_file() and key_file.stat().st_mode & 0o077:
             yield f"{place}.key_file: other users can read {key_file}: chmod 600"
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from services.core.secret import AbsolutePath, Secret, Section
+from services.core.secret import Secret, Section
 from services.core.setting_types import PositiveSeconds
+from services.core.tls_settings import TlsFiles
 
 
 def http_url(url: str) -> str:
@@ -41,7 +42,7 @@ _KNOWS: Final[dict[Version, frozenset[str]]] = {
 }
 
 
-class InfluxSettings(Section):
+class InfluxSettings(TlsFiles):
     """One server that takes line protocol.
 
     `version` 2 (org, bucket, token), 3 (bucket, which is its database, and token), 1 (database, and user and password
@@ -58,7 +59,6 @@ class InfluxSettings(Section):
     user: str | None = None
     password: Secret | None = None
     retention_policy: str | None = None
-    ca_file: AbsolutePath | None = None
     timeout_s: PositiveSeconds = 10.0
 
     @model_validator(mode="after")
@@ -73,8 +73,6 @@ class InfluxSettings(Section):
                 raise ValueError(f"version {self.version} has no '{key}'; it knows {known}")
         if (self.user is None) != (self.password is None):
             raise ValueError("'user' and 'password' go together")
-        if self.ca_file is not None and not self.url.startswith("https:"):
-            raise ValueError("'ca_file' goes with https")
         return self
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.core.errors import BadSettings
+from services.core.tls_settings import TlsFiles
 
 # OpenSSL's verify codes (x509_vfy.h) that a person can do something about.
 _ADVICE: Final = {
@@ -21,6 +22,11 @@ _ADVICE: Final = {
     21: "its authority belongs into ca_file",
 }
 _NO_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
+
+
+def context_of(settings: TlsFiles) -> ssl.SSLContext:
+    """How we speak TLS to a server of the settings; raises as `client_context` does."""
+    return client_context(settings.ca_file, settings.cert_file, settings.key_file)
 
 
 def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None) -> ssl.SSLContext:

@@ -98,10 +98,18 @@ def expired(secure: InfluxServer, authority: Authority) -> Iterator[InfluxServer
     renew(secure, authority)
 
 
-def renew(server: InfluxServer, authority: Authority) -> None:
+def renew(server: InfluxServer, authority: Authority, clients: Path | None = None) -> None:
     server.stop_front()
-    server.show(authority.issue("127.0.0.1"))
+    server.show(authority.issue("127.0.0.1"), clients)
     server.start()
+
+
+@pytest.fixture
+def particular(secure: InfluxServer, authority: Authority) -> Iterator[InfluxServer]:
+    """The same server, which lets nobody in whose certificate the authority has not signed, until the test ends."""
+    renew(secure, authority, clients=authority.ca_file)
+    yield secure
+    renew(secure, authority)
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -211,6 +219,33 @@ def test_housekeeping_is_asked_for_over_https(secure: InfluxServer, authority: A
                 polled(secure, authority, **change).poll(T0 + 10**9)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_who_shows_its_own_certificate_is_let_in(
+    particular: InfluxServer, authority: Authority, tmp_path: Path, version: int
+) -> None:
+    name, good = f"tls_own_{version}", way(particular, authority, version)
+    own = str(authority.issue("nightferry"))
+    (tmp_path / "other").mkdir()
+    stranger = str(make_authority(tmp_path / "other").issue("nightferry"))
+    spool = fill(tmp_path, name, 50)
+    # given no certificate, or one that another authority has signed
+    for shown in ({}, {"cert_file": stranger, "key_file": stranger}):
+        code, said = run("drain", "-c", str(config_of(tmp_path, good | shown)))
+        assert code == 3 and "InfluxUnreachable" in said and "SSL certificate" in said
+        assert spool.count() == (50, 0), "none is set aside: it is not the points' fault"
+    # when our own is shown, then all get there
+    config = config_of(tmp_path, {**good, "cert_file": own, "key_file": own})
+    assert run("drain", "-c", str(config)) == (0, "50 points delivered, 0 set aside, 0 waiting\n")
+    assert particular.count(name) == 50
+    # and can be asked for
+    query = f"SELECT v FROM {name} WHERE {{time}}"
+    reader = polled(particular, authority, cert_file=own, key_file=own, query=query)
+    reader.poll(T0 + 10**9)
+    assert len(reader.rows()) == 50
+    with pytest.raises(SourceUnreachable, match="400"):
+        polled(particular, authority, query=query).poll(T0 + 10**9)
+
+
 def test_a_redirection_takes_no_login_with_it(secure: InfluxServer, authority: Authority) -> None:
     with pytest.raises(SourceUnreachable, match=": 307 "):
         polled(secure, authority, url=f"{secure.url}/moved").poll(T0 + 10**9)
@@ -220,6 +255,7 @@ def test_a_redirection_takes_no_login_with_it(secure: InfluxServer, authority: A
     ("more", "said"),
     [
         ({"ca_file": "/etc/ca.pem", "url": "http://h"}, "'ca_file' goes with https"),
+        ({"cert_file": "/etc/own.pem"}, "'cert_file' and 'key_file' go together"),
         ({"user": "u"}, "'user' and 'password' go together"),
         ({"user": "u", "password": {"env": "P"}, "token": {"env": "T"}}, "not both"),
         ({"verify": False}, "Extra inputs"),  # nothing switches verification off

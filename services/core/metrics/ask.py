@@ -11,7 +11,7 @@ from services.core.errors import BadSettings
 from services.core.metrics.influx import InfluxUnreachable, login_of
 from services.core.metrics.line import escaped_key
 from services.core.metrics_settings import InfluxSettings
-from services.core.tls import client_context, words_of
+from services.core.tls import context_of, words_of
 
 if TYPE_CHECKING:
     from services.core.settings import Settings
@@ -26,7 +26,7 @@ class Elsewhere:
         self._url = settings.url
         self._database = settings.database or settings.bucket or ""
         self._headers = login_of(settings)
-        context = client_context(settings.ca_file)
+        context = context_of(settings)
         self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ssl_context=context)
 
     @classmethod

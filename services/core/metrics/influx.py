@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from services.core.errors import BadSettings, ServiceError
 from services.core.metrics_settings import InfluxSettings
-from services.core.tls import client_context, words_of
+from services.core.tls import context_of, words_of
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 
@@ -83,7 +83,7 @@ class ByClient:
             token=None,
             org=self._org,
             timeout=int(settings.timeout_s * 1000),
-            ssl_context=client_context(settings.ca_file),
+            ssl_context=context_of(settings),
         )
         self._settings = settings
         self._service = WriteService(self._client.api_client)
@@ -131,7 +131,7 @@ class VersionOne:
         self._url = settings.url
         self._write = f"{settings.url}/write?{urlencode(query)}"
         self._settings = settings
-        context = client_context(settings.ca_file)
+        context = context_of(settings)
         self._pool = urllib3.PoolManager(timeout=settings.timeout_s, retries=False, ssl_context=context)
 
     def post(self, body: bytes) -> Answer:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from services.core.housekeep_settings import InfluxSource
-from services.core.tls import client_context, words_of
+from services.core.tls import context_of, words_of
 from services.housekeeping.named import fill
 from services.housekeeping.samples import Samples
 from services.housekeeping.sources.base import Bad, Batch, Position, SourceUnreachable
@@ -52,7 +52,7 @@ class InfluxPolled:
         self._seen: dict[int, int] = dict(_unpack(kept.get("seen", "")))  # digest of a point → its time
         self._overlap_ns = round(settings.overlap_s * 1e9)
         self._window_ns = round(settings.window_s * 1e9)
-        https = urllib.request.HTTPSHandler(context=client_context(settings.ca_file))
+        https = urllib.request.HTTPSHandler(context=context_of(settings))
         self._http = urllib.request.build_opener(https, _NoWayRound)
 
     def poll(self, now_ns: int) -> Batch:

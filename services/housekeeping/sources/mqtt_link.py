@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from services.core.housekeep_settings import MqttSource
-from services.core.tls import client_context, words_of
+from services.core.tls import context_of, words_of
 from services.housekeeping.sources.base import SourceUnreachable
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Link:
         if settings.user is not None:
             client.username_pw_set(settings.user, None if settings.password is None else settings.password.read())
         if settings.tls:
-            context = client_context(settings.ca_file, settings.cert_file, settings.key_file)
+            context = context_of(settings)
             context.sslsocket_class = _Closing
             client.tls_set_context(context)
         client.on_connect, client.on_subscribe = self._on_connect, self._on_subscribe
