@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -79,12 +80,18 @@ CREATE TABLE IF NOT EXISTS last (
         ids = [self._id(source, parameter, samples.units.get(parameter)) for parameter in samples.parameters]
         values = samples.values[row].tolist()
         self._db.executemany(
-            "UPDATE last SET time_ns = ?1, value = ?2, text = NULL WHERE id = ?3 AND (time_ns <= ?1 OR time_ns > ?4)",
-            [(time_ns, value if value == value else None, id_, latest) for value, id_ in zip(values, ids, strict=True)],  # noqa: PLR0124
+            "UPDATE last SET time_ns = ?, value = ?, text = NULL WHERE id = ? AND (time_ns <= ? OR time_ns > ?)",
+            [
+                (time_ns, None if math.isnan(value) else value, id_, time_ns, latest)
+                for value, id_ in zip(values, ids, strict=True)
+            ],
         )
         self._db.executemany(
-            "UPDATE last SET time_ns = ?1, value = NULL, text = ?2 WHERE id = ?3 AND (time_ns <= ?1 OR time_ns > ?4)",
-            [(time_ns, words[row], self._id(source, name, None), latest) for name, words in samples.texts.items()],
+            "UPDATE last SET time_ns = ?, value = NULL, text = ? WHERE id = ? AND (time_ns <= ? OR time_ns > ?)",
+            [
+                (time_ns, words[row], self._id(source, name, None), time_ns, latest)
+                for name, words in samples.texts.items()
+            ],
         )
 
     def _id(self, source: str, parameter: str, unit: str | None) -> int:

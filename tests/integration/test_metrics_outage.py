@@ -26,6 +26,8 @@ path, name, many = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 spool, monitor = Spool(path, "s"), Monitor(path, "s")
 T0 = 1_700_000_000 * 10**9
 for number in range(many):
+    if number == many // 2:
+        sys.stdin.readline()  # the rest is written while the server is away
     spool.write("single", {"v": number}, {"w": name}, time_ns=T0 + number)
     times = T0 + number * 1000 + np.arange(20)
     monitor.record("v", np.arange(20) + 0.5, times, {"w": name}, "arrays", log_tags={"observation": number, "w": name})
@@ -47,14 +49,18 @@ metrics:
 @contextmanager
 def writers(spool: Path, count: int, many: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     command = [sys.executable, "-c", WRITER, str(spool)]
-    running = [subprocess.Popen([*command, f"w{number}", str(many)], stdout=subprocess.PIPE) for number in range(count)]
+    pipe = subprocess.PIPE
+    running = [
+        subprocess.Popen([*command, f"w{number}", str(many)], stdin=pipe, stdout=pipe) for number in range(count)
+    ]
     try:
         yield running
     finally:
         for process in running:
             process.kill()
             process.wait()
-            assert process.stdout is not None
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.close()
             process.stdout.close()
 
 
@@ -80,7 +86,7 @@ def outage(own_influx: InfluxServer, tmp_path: Path, processes: int, many: int) 
             await_true("points arrive", lambda: own_influx.count("single") > 5)
             own_influx.kill()
             for process in running:
-                process.wait(timeout=120)  # each writes to its end while nobody takes anything
+                process.communicate(b"\n", timeout=120)  # each writes to its end while nobody takes anything
                 assert process.returncode == 0
             assert Spool(path, "s").count()[0] > 0
             os.kill(drain.pid, signal.SIGKILL)
