@@ -13,11 +13,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import translate
 from pathlib import Path
+from typing import Final
 
 from services.core.filesystem import is_network
 from services.core.log import get_logger
 from services.core.settings import WatchSettings
 from services.watcher.inotify import Inotify, News
+
+_EXHAUSTED: Final = (errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # what the kernel grants, not the place
 
 
 class Matcher:
@@ -69,7 +72,7 @@ def in_utf8(path: str) -> bool:
 
 
 class Events:
-    """News from the kernel, in order; none where `polled` is true."""
+    """News from the kernel, in order; where `polled` is true it does not tell of all."""
 
     def __init__(self, settings: WatchSettings, on_news: Callable[[], None]) -> None:
         self._matches = Matcher(settings.patterns)
@@ -118,16 +121,18 @@ class Events:
             return
         is_root = directory in self._roots
         try:
-            self._inotify.add(directory)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-                self._poll(error)
+            if is_root and self._automatic and is_network(Path(directory)):
+                self._see(directory, "it is on a network file system")
             elif is_root:
-                self._see(directory, sees=False, why="it is away")
-            return  # gone again: the walk says so
-        if is_root:
-            remote = self._automatic and is_network(Path(directory))
-            self._see(directory, sees=not remote, why="it is on a network file system")
+                self._inotify.add(directory)
+                self._see(directory, "")
+            elif not any(directory.startswith(f"{root}/") for root in self._blind):
+                self._inotify.add(directory)
+        except OSError as error:
+            if is_root and error.errno not in _EXHAUSTED:  # away, stale, broken: until it is back
+                self._see(directory, error.strerror or str(error))
+            elif error.errno not in (errno.ENOENT, errno.ENOTDIR):  # gone again: the walk says so
+                self._poll(error)
 
     def take(self) -> News | None:
         """The oldest news that was not taken yet."""
@@ -142,13 +147,13 @@ class Events:
             get_logger().error("no events, polling instead", reason=str(error))
         self._polling = True
 
-    def _see(self, root: str, *, sees: bool, why: str) -> None:
-        if sees and root in self._blind:
+    def _see(self, root: str, trouble: str) -> None:
+        if trouble and root not in self._blind:
+            self._blind.add(root)
+            get_logger().warning("no events of this directory, polling", path=root, reason=trouble)
+        elif not trouble and root in self._blind:
             self._blind.discard(root)
             get_logger().info("events of this directory are heard", path=root)
-        elif not sees and root not in self._blind:
-            self._blind.add(root)
-            get_logger().warning("no events of this directory, polling", path=root, reason=why)
 
     def _interesting(self, name: str, is_directory: bool) -> bool:
         return not name.startswith(".") if is_directory else self._matches(name)

@@ -75,6 +75,8 @@ def test_a_ledger_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     ledger.close()
     with pytest.raises(LedgerUnreachable, match="not known to this program"):
         open_ledger(settings)
+    held = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert tmp_path / "ledger.sqlite" not in held
 
 
 def test_a_frame_is_recorded_once(ledger: Ledger) -> None:

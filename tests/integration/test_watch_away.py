@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
 from collections.abc import Iterator
@@ -56,6 +57,32 @@ def test_events_are_heard_again_as_often_as_the_directory_comes_back(listening: 
         shutil.rmtree(camera)
         listening.listen(str(camera))
         assert listening.polled
+
+
+@pytest.mark.parametrize("trouble", [True, OSError(errno.ESTALE, "Stale file handle")], ids=["network", "stale"])
+def test_a_directory_of_which_the_kernel_tells_nothing_is_polled_until_another_is_mounted(
+    listening: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: bool | OSError
+) -> None:
+    def is_network(path: Path) -> bool:  # no server of such a kind can be had in a test
+        if isinstance(trouble, OSError):
+            raise trouble
+        return trouble
+
+    camera, below = tmp_path / "camera", tmp_path / "camera" / "20260115"
+    below.mkdir(parents=True)
+    with monkeypatch.context() as mounted:
+        mounted.setattr("services.watcher.events.is_network", is_network)
+        for directory in (camera, below):
+            listening.listen(str(directory))
+        assert listening.polled
+        (below / "a.fits").write_bytes(b"")
+    # when a local disk is there
+    for directory in (camera, below):
+        listening.listen(str(directory))
+    # then events are heard, and there was none before
+    assert not listening.polled
+    (below / "b.fits").write_bytes(b"")
+    assert heard(listening) == (Kind.CLOSED, str(below / "b.fits"))
 
 
 def test_a_watcher_that_starts_without_the_disk_hears_its_events_later(tmp_path: Path, frames: list[Path]) -> None:
